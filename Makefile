@@ -1,0 +1,35 @@
+# Every target creates the environment first if need be.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PYTHONSAFEPATH = 1
+
+.PHONY: demo test lint faults engines bench clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed  ## clean, tokenize, train, explain and report on sample_data
+	$(BIN)/forge demo
+
+test: $(VENV)/.installed  ## the suite
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed  ## formatter, linter, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+faults: $(VENV)/.installed  ## kill -9 of clean, tokenize and train, 20 times each
+	FORGE_KILLS=20 $(BIN)/pytest -m faults
+
+engines: $(VENV)/.installed  ## other Beam runners
+	$(BIN)/pytest -m engines
+
+bench: $(VENV)/.installed  ## ratios against peers, each in an environment of its own
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) run build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""``python -m corpusforge`` is the ``forge`` command."""
+
+from corpusforge.cli import main
+
+main(prog_name="forge")

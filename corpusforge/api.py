@@ -1,0 +1,213 @@
+"""The commands as Python calls. The one place that loads pipelines and train, by name, when called.
+
+>>> import corpusforge.api as forge
+>>> forge.clean(["pages.warc.gz"], "run/clean").counts          # doctest: +SKIP
+{'in': 513, 'kept': 301, 'dropped': 199, 'failed': 13}
+"""
+
+from __future__ import annotations
+
+import importlib
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from corpusforge import spec as specs
+from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from corpusforge.manifest import Manifest
+
+S = TypeVar("S", bound=specs.Model)
+TABLES = {"clean": specs.CleanSpec, "tokenize": specs.TokenizeSpec, "train": specs.TrainSpec}
+
+
+def load_spec(kind: type[S], file: str | None = None, overrides: Iterable[str] = ()) -> S:
+    """Read a spec: the folder's ``forge.toml``, over it ``file``, over it the overrides."""
+    table = next(name for name, known in TABLES.items() if known is kind)
+    base: dict[str, Any] = {}
+    if Path("forge.toml").exists():
+        try:
+            tables = tomllib.loads(Path("forge.toml").read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SpecError(f"not a TOML file: {error}", file="forge.toml") from None
+        for name in tables:
+            if name not in (*TABLES, "beam"):
+                raise SpecError(
+                    f"unknown table '[{name}]'", file="forge.toml", remedy=nearest(name, TABLES)
+                )
+        base = tables.get(table, {})
+    return specs.load(kind, file=file, overrides=overrides, base=base)
+
+
+def load_part(name: str) -> Any:
+    """Import ``corpusforge.NAME`` (pipelines or train); a missing extra is one line."""
+    try:
+        return importlib.import_module(f"corpusforge.{name}")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] == "torch":
+            raise ExtraMissing("torch", "train") from None
+        raise
+
+
+def clean(
+    inputs: Sequence[str],
+    output: str = "run/clean",
+    spec: specs.CleanSpec | None = None,
+    *,
+    workers: int | None = None,
+    runner: str = "direct",
+    beam: Sequence[str] = (),
+    fresh: bool = False,
+    quiet: bool = True,
+    max_failed_share: float | None = None,
+) -> Manifest:
+    """Turn WARC and JSONL files into a judged, deduplicated corpus; returns its Manifest."""
+    spec = spec or specs.CleanSpec()
+    engine = _engine(runner, workers, beam)
+    job = load_part("pipelines.clean_run")
+    done: Manifest = job.clean(
+        list(inputs) or spec.inputs,
+        output,
+        spec,
+        engine,
+        fresh=fresh,
+        quiet=quiet,
+        max_failed_share=max_failed_share,
+    )
+    return done
+
+
+def _engine(runner: str, workers: int | None, beam: Sequence[str]) -> Any:
+    from corpusforge.run import check_workers
+
+    count = check_workers(workers)
+    return load_part("pipelines.engine").Engine(runner, count, tuple(beam))
+
+
+def tokenize(
+    inputs: Sequence[str] = (),
+    output: str = "run/tok",
+    spec: specs.TokenizeSpec | None = None,
+    *,
+    tokenizer: str | None = None,
+    workers: int | None = None,
+    runner: str = "direct",
+    beam: Sequence[str] = (),
+    fresh: bool = False,
+    quiet: bool = True,
+) -> Manifest:
+    """Train a tokenizer on clean runs or plain corpus files and encode them; returns the Manifest.
+
+    With ``tokenizer`` (a folder or tokenizer.json) nothing is trained.
+    """
+    spec = spec or specs.TokenizeSpec()
+    engine = _engine(runner, workers, beam)
+    job = load_part("pipelines.tokens_run")
+    chosen = list(inputs) or spec.inputs or ["run/clean"]
+    done: Manifest = job.tokenize(
+        chosen, output, spec, engine, tokenizer=tokenizer, fresh=fresh, quiet=quiet
+    )
+    return done
+
+
+def train(
+    inputs: Sequence[str] = (),
+    output: str = "run/model",
+    spec: specs.TrainSpec | None = None,
+    *,
+    workers: int | None = None,
+    fresh: bool = False,
+    quiet: bool = True,
+) -> Manifest:
+    """Train a language model on token folders; resumes where it was stopped."""
+    from corpusforge.run import check_workers
+
+    spec = spec or specs.TrainSpec()
+    chosen = list(inputs) or spec.inputs or ["run/tok"]
+    job = load_part("train.run_train")
+    done: Manifest = job.run_train(
+        chosen, output, spec, workers=check_workers(workers), fresh=fresh, quiet=quiet
+    )
+    return done
+
+
+def explain(
+    run: str, document: str | None = None, *, step: int | None = None
+) -> tuple[dict[str, Any], str]:
+    """Say what happened to ``document`` in a clean run, or what training ``step`` read."""
+    from corpusforge import explain as explains
+
+    if (document is None) == (step is None):
+        raise UsageError(
+            "nothing to explain" if step is None else "a document and a step were both given",
+            remedy="forge explain run/clean URL, or forge explain run/model --step 1",
+        )
+    if step is not None:
+        rows = load_part("train.provenance").documents_of_step(run, step)
+        return {"step": step, "documents": rows}, explains.describe_step(step, rows)
+    found = explains.document(run, str(document))
+    text = "\n".join(explains.describe(run, row) for row in found)
+    return {"records": [explains.plain(row) for row in found]}, text
+
+
+def verify(run: str) -> dict[str, Any]:
+    """Check every checksum, the accounting identity and the content digest of a run."""
+    from corpusforge import verify as verifies
+
+    return verifies.verify(run)
+
+
+def export(
+    run: str, output: str | None = None, *, to: tuple[str, str] | None = None
+) -> dict[str, Any]:
+    """Write the kept documents of a run to ``output``, or a tokenizer to a Hugging Face folder."""
+    from corpusforge import export as exports
+
+    if to is not None:
+        kind, folder = to
+        if kind != "hf":
+            raise UsageError(f"--to {kind}", expected="--to hf DIR")
+        return exports.tokenizer(run, folder)
+    if output is None:
+        raise UsageError("no output", remedy=f"e.g. forge export {run} -o corpus.jsonl.gz")
+    return exports.corpus(run, output)
+
+
+def report(run: str) -> str:
+    """Write ``report.html`` of a run; returns its path."""
+    from corpusforge import report as reports
+
+    return reports.write(run)
+
+
+def generate(
+    model: str, prompt: str = "", *, tokens: int = 64, temperature: float = 0.8, seed: int = 0
+) -> str:
+    """Sample a continuation of ``prompt`` from a trained model."""
+    text: str = load_part("train.generate").generate(
+        model, prompt, tokens=tokens, temperature=temperature, seed=seed
+    )
+    return text
+
+
+def doctor() -> dict[str, Any]:
+    """Compile the kernels ahead; returns versions and the seconds it took."""
+    import time
+
+    from corpusforge import manifest
+    from corpusforge.stages import warm
+
+    start = time.monotonic()
+    warm.clean(specs.CleanSpec())
+    return {"versions": manifest.versions(), "seconds": time.monotonic() - start}
+
+
+def demo(
+    output: str = "run", *, workers: int | None = None, quiet: bool = True
+) -> tuple[dict[str, Any], str]:
+    """Run the three commands on the packaged sample; returns the figures and their table."""
+    from corpusforge import demo as demos
+
+    return demos.demo(output, workers, quiet)

@@ -1,0 +1,141 @@
+"""Explain: what happened to a document, and which documents a training step read."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusforge import manifest
+from corpusforge.errors import InputError
+from corpusforge.manifest import Manifest
+from corpusforge.schema import LEDGER
+from corpusforge.shard import read_batches, read_table
+
+
+def document(root: str, key: str) -> list[dict[str, Any]]:
+    """Return the ledger rows of a document named by id (hex), source id or URL, with its survivor.
+
+    Raises InputError when the run has no such record.
+    """
+    run = manifest.read(root, "clean")
+    rows = _find(root, run, key)
+    if not rows:
+        raise InputError(
+            f"no record has the id, source id or URL '{key}'",
+            file=root,
+            remedy=_suggest(root, run, key),
+        )
+    for row in rows:
+        if row["duplicate_of"] is not None:
+            found = _find(root, run, row["duplicate_of"].hex())
+            row["survivor"] = found[0] if found else None
+    return rows
+
+
+def _find(root: str, run: Manifest, key: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    wanted = _id(key)
+    for shard in run.in_folder("ledger"):
+        for batch in read_batches(root, shard.name):
+            names = pa.array([key, f"<{key}>"])  # record ids of WARC files stand in brackets
+            match = pc.or_kleene(
+                pc.equal(batch.column("url"), key), pc.is_in(batch.column("source_id"), names)
+            )
+            if wanted is not None:
+                same = pc.equal(batch.column("id"), pa.scalar(wanted, pa.binary(16)))
+                match = pc.or_kleene(match, same)
+            rows += batch.filter(pc.fill_null(match, False)).to_pylist()
+    return rows
+
+
+def _id(key: str) -> bytes | None:
+    try:
+        value = bytes.fromhex(key)
+    except ValueError:
+        return None
+    return value if len(value) == 16 else None
+
+
+def _suggest(root: str, run: Manifest, key: str) -> str:
+    """Name the nearest URLs of the same host."""
+    host = urlsplit(key).netloc
+    urls: set[str] = set()
+    for shard in run.in_folder("ledger"):
+        for batch in read_batches(root, shard.name, ["url"]):
+            column = batch.column("url").drop_null()
+            if host:
+                column = column.filter(pc.match_substring(column, host))
+            urls.update(column.to_pylist())
+    close = difflib.get_close_matches(key, sorted(urls), n=3, cutoff=0.6)
+    return f"nearest: {', '.join(close)}" if close else "see the ledger folder for what was read"
+
+
+def describe(root: str, row: dict[str, Any]) -> str:
+    """Say in a few lines what happened to the record of a ledger row."""
+    name = row["url"] or row["source_id"] or row["id"].hex()
+    verdict = row["outcome"] + (f" at {row['stage']}" if row["stage"] else "")
+    lines = [
+        f"{name} · {verdict}",
+        f"  id {row['id'].hex()} · {row['source']} offset {row['offset']} record {row['ordinal']}",
+    ]
+    if row["language"]:
+        lines.append(
+            f"  language {row['language']} ({row['language_score']:.3f})"
+            f" · {row['words']} words · {row['chars']} characters"
+        )
+    for reason in row["reasons"] or []:
+        lines.append(f"  {_reason(reason)}")
+    if row["detail"]:
+        lines.append(f"  {row['detail']}")
+    if row["duplicate_of"] is not None:
+        other = row.get("survivor") or {}
+        twin = other.get("url") or other.get("source_id") or row["duplicate_of"].hex()
+        lines.append(f"  survivor {twin} (similarity {row['similarity']:.2f})")
+        lines.append(f"  survivor id {row['duplicate_of'].hex()}")
+    if row["shard"]:
+        lines.append(f"  text in {root}/{row['shard']} row {row['row']}")
+    return "\n".join(lines)
+
+
+def _reason(reason: dict[str, Any]) -> str:
+    value, threshold = reason["value"], reason["threshold"]
+    text = str(reason["rule"])
+    if value is not None:
+        text += f": {reason['signal']} = {value:.6g}"
+    if threshold is not None:
+        text += f", kept when {reason['comparison']} {threshold:.6g}"
+    return text
+
+
+def ledger(root: str) -> pa.Table:
+    """Return the whole ledger of a clean run as one table."""
+    run = manifest.read(root, "clean")
+    tables = [read_table(root, shard.name, LEDGER) for shard in run.in_folder("ledger")]
+    return pa.concat_tables(tables or [LEDGER.empty_table()])
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a ledger row with its ids as hexadecimal, for JSON."""
+    values = {k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()}
+    if isinstance(row.get("survivor"), dict):
+        values["survivor"] = plain(row["survivor"])
+    return values
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return ``text`` on one line, cut at ``limit`` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def describe_step(step: int, rows: list[dict[str, Any]]) -> str:
+    """List the documents that a training step read."""
+    lines = [f"step {step} read {len(rows)} pieces"]
+    for row in rows:
+        name = row["url"] or row["source_id"] or row["id"]
+        lines.append(f"  row {row['row']} · {name} · tokens {row['start']}+{row['length']}")
+    return "\n".join(lines)

@@ -1,0 +1,82 @@
+"""Export: a corpus as JSONL, Parquet or a folder of Parquet; a tokenizer for Hugging Face."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpusforge import manifest
+from corpusforge.errors import UsageError
+from corpusforge.schema import CORPUS
+from corpusforge.shard import AtomicFile, join, json_lines, read_batches
+
+FORMATS = "FILE.jsonl, FILE.jsonl.gz, FILE.parquet or a folder"
+
+
+def corpus(root: str, output: str) -> dict[str, Any]:
+    """Write the kept documents of a clean run; ids become hexadecimal text."""
+    run = manifest.read(root, "clean")
+    rows = 0
+    if output.endswith((".jsonl", ".jsonl.gz")):
+        file = AtomicFile(output)
+        sink: Any = file
+        if output.endswith(".gz"):
+            sink = gzip.GzipFile(filename="", mode="wb", fileobj=_Sink(file), mtime=0)
+        for shard in run.in_folder("corpus"):
+            for batch in read_batches(root, shard.name):
+                for line in json_lines(batch):
+                    sink.write(line)
+                rows += batch.num_rows
+        if sink is not file:
+            sink.close()
+        file.commit()
+    elif output.endswith(".parquet"):
+        rows = _parquet(root, [shard.name for shard in run.in_folder("corpus")], output)
+    elif Path(output).suffix:
+        raise UsageError(f"cannot write {output}", expected=FORMATS)
+    else:
+        for number, shard in enumerate(run.in_folder("corpus")):
+            rows += _parquet(root, [shard.name], join(output, f"part-{number:05d}.parquet"))
+    return {"rows": rows, "output": output}
+
+
+class _Sink(io.RawIOBase):
+    """The face of an AtomicFile that gzip asks for."""
+
+    def __init__(self, file: AtomicFile) -> None:
+        self.target = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self.target.write(data)
+
+
+def _parquet(root: str, names: list[str], output: str) -> int:
+    schema = CORPUS.set(0, pa.field("id", pa.string()))
+    file, rows = AtomicFile(output), 0
+    with pq.ParquetWriter(pa.PythonFile(file, mode="w"), schema, compression="zstd") as writer:
+        for name in names:
+            for batch in read_batches(root, name):
+                ids = pa.array([value.hex() for value in batch.column("id").to_pylist()])
+                writer.write_batch(batch.set_column(0, schema.field(0), ids))
+                rows += batch.num_rows
+    file.commit()
+    return rows
+
+
+def tokenizer(root: str, output: str) -> dict[str, Any]:
+    """Copy the tokenizer files of a tokenize run."""
+    manifest.read(root, "tokenize")
+    Path(output).mkdir(parents=True, exist_ok=True)
+    files = sorted(Path(root, "tokenizer").iterdir())
+    for file in files:
+        shutil.copyfile(file, Path(output, file.name))
+    return {"rows": len(files), "output": output}

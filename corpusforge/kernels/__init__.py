@@ -1,0 +1,1 @@
+"""Pure functions over numpy, Arrow and bytes: no columns, no files, no clock."""

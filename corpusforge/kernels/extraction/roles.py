@@ -1,0 +1,80 @@
+"""What an element says about itself by tag, class, id, ARIA role and microdata, as bits.
+
+Sites name their parts in English whatever language they write in. A word counts only where it
+stands alone inside a name: ``main-nav``, ``mainNav`` and ``nav`` hold "nav", ``navy`` does not.
+The words and their strength were chosen by what they hold on the development pages: share of the
+main text against share of the rest, averaged over registered domains.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+SITE = 1  # menu or footer of the site; boilerplate even where it is most of the page
+STRONG = 2  # boilerplate unless it is much of the page
+WEAK = 4  # boilerplate where it holds no prose
+COMMENT = 8  # what readers wrote under a page
+HIDDEN = 16  # not shown
+
+_WORDS = {
+    SITE: "contentinfo navigation",
+    STRONG: "addthis announcement author authors breadcrumb breadcrumbs byline colophon"
+    " complementary consent cookie cookies copyright disclaimer foot footer footnote"
+    " footnotes gdpr login masthead megamenu menu menubar menuitem menus minicart nav"
+    " navbar navi newsletter notice outbrain pager paginator popup recirc recommend"
+    " recommendation recommendations recommended register related share sharedaddy sharer"
+    " shares sharing sidebar sidenav signin signup similar sitemap social sponsor"
+    " sponsored submenu subnav subscribe taboola taglist taxonomy textwidget toolbar"
+    " topbar topnav trending",
+    WEAK: "ad ads adsense advert advertisement advertising alert aside banner bio cart children"
+    " credit credits cta dateline drawer dropdown form header image language languages"
+    " latest legal meta modal pagination popular posts print promo promoted promotion"
+    " recent review reviews secondary skip sub subscription tags teaser testimonial"
+    " testimonials timestamp tooltip widget",
+    COMMENT: "comment commentlist comments disqus respond",
+    HIDDEN: "hidden sr visually visuallyhidden",
+}
+_TAGS = {
+    "nav": SITE,
+    "footer": SITE,
+    "menu": STRONG,
+    "aside": WEAK,
+    "figcaption": WEAK,
+    "form": WEAK,
+    "header": WEAK,
+    "noscript": WEAK,
+}
+_LONGEST = 300  # characters of a name that are read
+_BITS = {
+    form: bit
+    for bit, words in _WORDS.items()
+    for word in words.split()
+    for form in (word, word.capitalize(), word.upper())
+}
+_WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+")
+
+
+@lru_cache(maxsize=1 << 15)
+def _bits(name: str) -> int:
+    found = 0
+    for word in _WORD.findall(name):
+        found |= _BITS.get(word, 0)
+    return found
+
+
+def read(tag: str, attributes: Mapping[str, str | None]) -> int:
+    """Return the bits of an element."""
+    bits = _TAGS.get(tag, 0)
+    if not attributes:
+        return bits
+    get = attributes.get
+    name = f"{get('class') or ''} {get('id') or ''} {get('role') or ''} {get('itemprop') or ''}"
+    bits |= _bits(name[:_LONGEST])
+    if "hidden" in attributes or get("aria-hidden") == "true":
+        bits |= HIDDEN
+    style = get("style")
+    if style and "none" in style and "display:none" in style.replace(" ", ""):
+        bits |= HIDDEN
+    return bits

@@ -1,0 +1,45 @@
+"""The one way a kernel is compiled: numba, cached on disk, without the interpreter lock.
+
+The cache lies in NUMBA_CACHE_DIR or the user's cache folder, under a digest of all kernel sources:
+numba itself looks only at the file of the function it loads, not at those of the kernels that the
+function calls, and would run machine code of older sources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar, cast
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _cache_folder() -> str:
+    sources = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        sources.update(path.read_bytes())
+    caches = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / caches)
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(given or home / "corpusforge", sources.hexdigest()[:16])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # no home to write to
+        folder = Path(tempfile.gettempdir(), f"corpusforge-{os.getuid()}", folder.name)
+        folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+numba.config.CACHE_DIR = _cache_folder()  # type: ignore[attr-defined]
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile ``function`` at its first call; the machine code is kept in the user's cache."""
+    return cast(Callable[P, R], numba.njit(cache=True, nogil=True)(function))

@@ -1,0 +1,110 @@
+"""The ledger: ``settle`` cuts the stream once, ``balance`` checks that nothing was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusforge.errors import AccountingError
+from corpusforge.kernels import digest
+from corpusforge.schema import CORPUS, LEDGER
+from corpusforge.transform import put
+
+OUTCOMES = ("kept", "dropped", "failed")
+LOGICAL = [name for name in LEDGER.names if name not in ("shard", "row")]  # address-free columns
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the next document of one kind goes: a file under the run folder, and its row."""
+
+    shard: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A batch cut by outcome. ``ledger`` has every row of the batch, in order."""
+
+    kept: pa.RecordBatch
+    dropped: pa.RecordBatch  # dropped documents that have text
+    ledger: pa.RecordBatch
+
+
+def settle(batch: pa.RecordBatch, kept: Place, dropped: Place | None) -> Settled:
+    """Cut ``batch`` by its verdicts; the only place where a row leaves the stream.
+
+    ``dropped`` is None where dropped texts are not stored.
+    """
+    outcome = batch.column("outcome")
+    is_kept = np.asarray(pc.equal(outcome, "kept").to_numpy(zero_copy_only=False), dtype=bool)
+    has_text = np.asarray(batch.column("text").is_valid().to_numpy(zero_copy_only=False))
+    is_stored = ~is_kept & has_text if dropped else np.zeros(len(is_kept), dtype=bool)
+
+    rows = np.where(is_kept, kept.row + np.cumsum(is_kept) - 1, -1)
+    if dropped:
+        rows = np.where(is_stored, dropped.row + np.cumsum(is_stored) - 1, rows)
+    shard = pc.if_else(
+        pa.array(is_kept),
+        pa.scalar(kept.shard),
+        pc.if_else(
+            pa.array(is_stored),
+            pa.scalar(dropped.shard if dropped else None, pa.string()),
+            pa.scalar(None, pa.string()),
+        ),
+    )
+    ledger = put(batch, "shard", shard)
+    ledger = put(ledger, "row", pa.array(rows, pa.int64(), mask=rows < 0))
+    return Settled(
+        batch.filter(pa.array(is_kept)).select(CORPUS.names),
+        batch.filter(pa.array(is_stored)).select(CORPUS.names),
+        ledger.select(LEDGER.names).cast(LEDGER),
+    )
+
+
+def content(kept: pa.RecordBatch, ledger: pa.RecordBatch) -> int:
+    """Content digest of settled rows: the corpus and the ledger, without file addresses."""
+    return digest.combine(
+        [
+            digest.content("corpus", kept.columns),
+            digest.content("ledger", [ledger.column(name) for name in LOGICAL]),
+        ]
+    )
+
+
+def count(ledger: pa.RecordBatch) -> dict[str, int]:
+    """Return {in, kept, dropped, failed} of a ledger batch."""
+    tally = {
+        row["values"].as_py(): row["counts"].as_py()
+        for row in pc.value_counts(ledger.column("outcome"))
+    }
+    return {"in": ledger.num_rows, **{name: tally.get(name, 0) for name in OUTCOMES}}
+
+
+def add(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Sum counts by key."""
+    total: dict[str, int] = {}
+    for part in counts:
+        for name, value in part.items():
+            total[name] = total.get(name, 0) + value
+    return total
+
+
+def balance(read: int, counts: Mapping[str, int]) -> None:
+    """Check in = kept + dropped + failed, and that every record read has its row.
+
+    Raises AccountingError (exit code 4) with the numbers.
+    """
+    out = sum(counts[name] for name in OUTCOMES)
+    if not read == counts["in"] == out:
+        raise AccountingError(
+            f"{read} records were read, the ledger has {counts['in']}, "
+            f"kept {counts['kept']} + dropped {counts['dropped']} + failed {counts['failed']} "
+            f"= {out}",
+            expected="three equal numbers",
+            remedy="run again with --fresh; if it stays, report it with log.jsonl",
+        )

@@ -1,0 +1,104 @@
+"""manifest.json: what a finished run holds, what it was made from, and its two digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from typing import Any
+
+from corpusforge.errors import RunError
+from corpusforge.kernels.unicode_classes import UNICODE_VERSION
+from corpusforge.shard import Shard, join, read_json, write_json
+
+VERSIONS_OF = (
+    "corpusforge",
+    "apache-beam",
+    "pyarrow",
+    "numpy",
+    "numba",
+    "datasketch",
+    "selectolax",
+    "fastwarc",
+    "resiliparse",
+    "tokenizers",
+    "sentencepiece",
+    "torch",
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A finished run: ``content`` is the digest of its rows, ``files`` that of its bytes."""
+
+    kind: str  # clean | tokenize | train
+    content: str
+    counts: dict[str, int]
+    spec: dict[str, Any]
+    spec_digest: str
+    shards: tuple[Shard, ...]
+    parent: dict[str, str] | None = None  # {"path", "content"} of the run it was made from
+    versions: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)  # what is particular to the kind
+
+    @property
+    def files(self) -> str:
+        """Digest of the bytes of all files, in order."""
+        lines = [f"{shard.name} {shard.sha256}\n" for shard in self.shards]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def in_folder(self, folder: str) -> list[Shard]:
+        """Return the shards that lie in ``folder``, in order."""
+        return [shard for shard in self.shards if shard.name.startswith(folder + "/")]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form: the fields, ``facts`` beside them, and ``files``."""
+        values = asdict(self)
+        facts = values.pop("facts")
+        return {**values, **facts, "files": self.files}
+
+    def write(self, root: str) -> None:
+        """Write ``root/manifest.json``; its presence says that the run is finished."""
+        write_json(join(root, "manifest.json"), self.to_json())
+
+
+_FIELDS = (
+    "kind", "content", "counts", "spec", "spec_digest", "shards", "parent", "versions", "facts",
+)  # fmt: skip
+
+
+def read(root: str, *kinds: str) -> Manifest:
+    """Read the manifest of a finished run of one of ``kinds``; raises RunError with the remedy."""
+    values = read_json(join(root, "manifest.json"))
+    if not isinstance(values, dict) or "kind" not in values:
+        raise RunError(
+            "this folder holds no finished run",
+            file=root,
+            expected=f"manifest.json of a {' or '.join(kinds)} run",
+            remedy=f"run: forge {kinds[0]} ... -o {root}",
+        )
+    if values["kind"] not in kinds:
+        raise RunError(
+            f"this is a {values['kind']} run", file=root, expected=f"a {' or '.join(kinds)} run"
+        )
+    known = {name: values.pop(name) for name in _FIELDS if name in values}
+    known["shards"] = tuple(Shard(**shard) for shard in known["shards"])
+    values.pop("files", None)
+    return Manifest(**known, facts=values)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that take part, where installed."""
+    found = {}
+    for name in VERSIONS_OF:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {**found, "unicode": UNICODE_VERSION}
+
+
+def canonical(values: Any) -> str:
+    """Return one JSON text for equal values."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))

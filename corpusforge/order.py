@@ -1,0 +1,82 @@
+"""The order in which a run reads the rows of one or several streams, by formula in O(1) memory.
+
+A position counts rows since the start of the run, over all ranks. Which stream it reads follows
+from the shares, which row of the stream from the stream's own counter: each epoch of a stream has
+its own Feistel order. Nothing is drawn, so any position is known alone and none needs a history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from corpusforge.kernels.feistel import invert, permute
+
+WHOLE = 1 << 24  # a share is an integer of 2^24: exact in int64 up to position 2^39
+
+
+def shares(weights: Sequence[float]) -> tuple[int, ...]:
+    """Share (of 2^24) of each stream in what the streams before it leave; the last takes all."""
+    left = [sum(weights[index:]) for index in range(len(weights))]
+    parts = [round(WHOLE * weight / rest) for weight, rest in zip(weights, left, strict=True)]
+    return (*(min(max(part, 1), WHOLE - 1) for part in parts[:-1]), WHOLE)
+
+
+@dataclass(frozen=True)
+class Order:
+    """Stream s is the rows [bounds[s], bounds[s + 1]), read in share ``shares[s]``."""
+
+    bounds: tuple[int, ...]
+    shares: tuple[int, ...]
+    seed: int
+
+    def at(self, position: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and their epochs, int64 [count] each, at ``position`` and on."""
+        assert position + count < 1 << 39, "shares are exact up to here"
+        rows, epochs = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+        for stream, places, start in self._streams(position, count):
+            first, last = self.bounds[stream : stream + 2]
+            size, stop = last - first, start + len(places)
+            for epoch in range(start // size, (stop - 1) // size + 1):
+                low, high = max(start, epoch * size), min(stop, (epoch + 1) * size)
+                here = places[low - start : high - start]
+                local = np.arange(low - epoch * size, high - epoch * size)
+                rows[here] = permute(local, size, self.seed, epoch) + first
+                epochs[here] = epoch
+        return rows, epochs
+
+    def _streams(self, position: int, count: int) -> Iterator[tuple[int, np.ndarray, int]]:
+        """Yield each stream that is read, its places in [0, count), its counter at the first.
+
+        A stream of share w takes place g of what is left where floor((g + 1) w) > floor(g w), so
+        the share holds within one row at every position.
+        """
+        places, start = np.arange(count), position
+        for stream, share in enumerate(self.shares):
+            before = np.arange(start, start + len(places) + 1) * share // WHOLE
+            taken = before[1:] > before[:-1]
+            if taken.any():
+                yield stream, places[taken], int(before[0])
+            places, start = places[~taken], start - int(before[0])
+
+    def readings(self, rows: np.ndarray, end: int) -> list[tuple[int, int]]:
+        """(epoch, position) of each reading of ``rows`` (int64) before position ``end``."""
+        found = []
+        for stream, (first, last) in enumerate(pairwise(self.bounds)):
+            mine, size, epoch = rows[(rows >= first) & (rows < last)] - first, last - first, 0
+            while len(mine) and self._position(stream, epoch * size) < end:
+                counters = invert(mine, size, self.seed, epoch) + epoch * size
+                positions = [self._position(stream, counter) for counter in counters.tolist()]
+                found += [(epoch, position) for position in positions if position < end]
+                epoch += 1
+        return sorted(found)
+
+    def _position(self, stream: int, counter: int) -> int:
+        """Position at which a stream's counter is ``counter`` and read: `_streams` inverted."""
+        position = -(-(counter + 1) * WHOLE // self.shares[stream]) - 1
+        for share in reversed(self.shares[:stream]):
+            position = position * WHOLE // (WHOLE - share)
+        return position

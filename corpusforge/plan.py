@@ -1,0 +1,195 @@
+"""Inputs -> units of work. The plan depends on the inputs and the spec, never on workers.
+
+An input argument is a file, a folder, a glob or a remote path, optionally ``label=path``.
+``source`` of a record is ``label/relative path``: no machine path enters ids or digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import fsspec
+
+from corpusforge.errors import InputError, UsageError
+from corpusforge.spec import Plan
+
+SPLITTABLE = {("warc", "gzip"), ("jsonl", "none")}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A byte range [start, end) of one input file; it owns the records that start in it."""
+
+    path: str
+    source: str
+    format: str
+    compression: str
+    start: int
+    end: int
+    size: int  # bytes of the whole file
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A deterministic piece of input that one worker turns into one shard of each kind."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+    fingerprint: str  # of names, sizes and change marks of the files
+
+    @property
+    def bytes(self) -> int:
+        """Compressed bytes of the unit."""
+        return sum(piece.end - piece.start for piece in self.pieces)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON form, which is what crosses process borders."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> Unit:
+        """Inverse of ``to_json``."""
+        pieces = tuple(Piece(**piece) for piece in values["pieces"])
+        return Unit(values["name"], pieces, values["fingerprint"])
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One file of the input: where it lies, what it is called, how large it is."""
+
+    path: str
+    source: str
+    size: int
+    mark: str  # changes when the file changes: modification time or store's tag
+
+
+def find_inputs(arguments: Sequence[str], readable: tuple[str, ...]) -> list[InputFile]:
+    """Expand ``arguments`` to files sorted by source; ``readable`` are the suffixes of folders.
+
+    Raises InputError for a missing path, a folder without readable files and an empty file, and
+    UsageError when two arguments have one label.
+    """
+    files: dict[str, InputFile] = {}
+    labels: dict[str, str] = {}
+    for argument in arguments:
+        label, path = _split_label(argument)
+        for name, found in _expand(label, path, readable):
+            if name in labels:
+                raise UsageError(
+                    f"two inputs are called '{name}': {labels[name]} and {path}",
+                    remedy=f"give them labels: first={labels[name]} second={path}",
+                )
+            labels[name] = path
+            for file in found:
+                files[file.source] = file
+    return [files[source] for source in sorted(files)]
+
+
+def _split_label(argument: str) -> tuple[str | None, str]:
+    label, separator, path = argument.partition("=")
+    if separator and label and "/" not in label and ":" not in label:
+        return label, path
+    return None, argument
+
+
+def _expand(
+    label: str | None, path: str, readable: tuple[str, ...]
+) -> Iterable[tuple[str, list[InputFile]]]:
+    fs, root = _file_system(path)
+    if any(mark in root for mark in "*?[") and not fs.exists(root):
+        matches = sorted(match for match in fs.glob(root) if fs.isfile(match))
+        if not matches:
+            raise InputError("no file matches this pattern", file=path, remedy="check the pattern")
+        for match in matches:
+            base = posixpath.basename(match)
+            name = f"{label}/{base}" if label else base
+            yield name, [_file(fs, match, name)]
+        return
+    if not fs.exists(root):
+        raise InputError("no such file or folder", file=path, remedy="check the path")
+    name = label or posixpath.basename(root.rstrip("/"))
+    if not fs.isdir(root):
+        yield name, [_file(fs, root, name)]
+        return
+    base = root.rstrip("/") + "/"
+    found = [
+        _file(fs, match, f"{name}/{match.removeprefix(base)}")
+        for match in sorted(fs.find(root))
+        if match.endswith(readable) and not posixpath.basename(match).startswith(".")
+    ]
+    if not found:
+        raise InputError(
+            "this folder holds no readable file",
+            file=path,
+            expected=f"files ending in {', '.join(readable)}",
+            remedy="name the files, or another folder",
+        )
+    yield name, found
+
+
+def _file_system(path: str) -> tuple[Any, str]:
+    try:
+        return fsspec.core.url_to_fs(path)  # type: ignore[no-any-return]
+    except (ImportError, ValueError) as error:
+        raise InputError(f"cannot open: {error}", file=path) from None
+
+
+def _file(fs: Any, path: str, source: str) -> InputFile:
+    info = fs.info(path)
+    size = int(info["size"] or 0)
+    if size == 0:
+        raise InputError(
+            "the file is empty (0 bytes)", file=path, remedy="remove it from the input"
+        )
+    mark = info.get("ETag") or info.get("etag") or info.get("md5Hash") or info.get("mtime") or ""
+    return InputFile(fs.unstrip_protocol(path) if _remote(fs) else path, source, size, str(mark))
+
+
+def _remote(fs: Any) -> bool:
+    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
+    return protocol not in ("file", "local")
+
+
+def make_units(
+    files: Sequence[InputFile], kinds: Sequence[tuple[str, str]], plan: Plan
+) -> list[Unit]:
+    """Cut ``files`` into units of about ``plan.unit_bytes`` compressed bytes, in source order.
+
+    ``kinds`` holds (format, compression) a file. Large files that can be read by byte ranges are
+    cut into several units; small ones share a unit.
+    """
+    groups: list[list[tuple[Piece, str]]] = [[]]
+    room = plan.unit_bytes
+    for file, (format_, compression) in zip(files, kinds, strict=True):
+        cuts = [0, file.size]
+        if (format_, compression) in SPLITTABLE and file.size > plan.unit_bytes:
+            parts = -(-file.size // plan.unit_bytes)
+            cuts = [file.size * part // parts for part in range(parts + 1)]
+        for start, end in pairwise(cuts):
+            piece = Piece(file.path, file.source, format_, compression, start, end, file.size)
+            if groups[-1] and end - start > room:
+                groups.append([])
+                room = plan.unit_bytes
+            groups[-1].append((piece, file.mark))
+            room -= end - start
+    return [
+        Unit(f"part-{number:05d}", tuple(piece for piece, _ in group), _fingerprint(group))
+        for number, group in enumerate(groups)
+        if group
+    ]
+
+
+def _fingerprint(group: list[tuple[Piece, str]]) -> str:
+    facts = [(p.source, p.start, p.end, p.size, mark) for p, mark in group]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def largest_first(units: Sequence[Unit]) -> list[Unit]:
+    """Order for engines that split work statically: no large unit comes last."""
+    return sorted(units, key=lambda unit: (-unit.bytes, unit.name))

@@ -1,0 +1,49 @@
+"""Readers: bytes of input files to RECORD batches. A bad record is a failed row, never a crash.
+
+``read`` is the one door: a piece of the plan in, document batches out, one row an input record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from corpusforge import spec
+from corpusforge.readers import jsonl, warc
+from corpusforge.readers.batch import Row, Rows
+from corpusforge.readers.formats import READABLE, sniff
+from corpusforge.readers.source import Source, open_file
+
+if TYPE_CHECKING:
+    from corpusforge.plan import Piece
+
+__all__ = ["READABLE", "read", "sniff"]
+
+
+def read(piece: Piece, read: spec.Read, batch_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Yield the records of ``piece`` as schema.RECORD batches of about ``batch_bytes``.
+
+    Rows come in order of (offset, ordinal), and are the same however a file is cut into pieces.
+    Dropped and failed rows have no text and no html. Raises InputError if the file cannot be
+    opened.
+    """
+    with open_file(piece.path) as file:
+        batch = Rows(piece.source, batch_bytes)
+        for row in _rows(piece, read, Source(file)):
+            if batch.add(row):
+                yield batch.cut()
+        if batch:
+            yield batch.cut()
+
+
+def _rows(piece: Piece, read: spec.Read, source: Source) -> Iterator[Row]:
+    limits, fields = read.limits, read.fields
+    span = piece.start, piece.end
+    match piece.format:
+        case "warc":
+            return warc.rows(source, piece.compression, *span, piece.size, limits.inflated_bytes)
+        case "jsonl":
+            return jsonl.rows(source, piece.compression, *span, fields, limits.line_bytes)
+    raise ValueError(f"no reader for the format {piece.format!r}")

@@ -1,0 +1,24 @@
+"""Report: one self-contained HTML page of a finished run, without script and without network."""
+
+from __future__ import annotations
+
+from corpusforge import manifest
+from corpusforge.report import clean, page, plots, provenance, tokens, train
+from corpusforge.shard import join, write_bytes
+
+SECTIONS = {"clean": clean.sections, "tokenize": tokens.sections, "train": train.sections}
+
+
+def write(root: str) -> str:
+    """Write ``root/report.html`` atomically from the files of the run; returns its path.
+
+    The page is a function of these files alone: no clock, no host. Raises RunError where ``root``
+    holds no finished run.
+    """
+    run = manifest.read(root, *SECTIONS)
+    name = root.rstrip("/").rpartition("/")[2] or root
+    parts = [*SECTIONS[run.kind](root, run), *provenance.sections(run)]
+    text = page.page(f"{name} · forge {run.kind}", parts, "" if plots.installed() else plots.NOTE)
+    path = join(root, "report.html")
+    write_bytes(path, text.encode())
+    return path

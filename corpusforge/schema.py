@@ -1,0 +1,122 @@
+"""The named Arrow schemas that batches and files carry, and their check.
+
+A document batch is a ``pa.RecordBatch`` that holds at least the columns of DOCUMENT and VERDICT.
+Readers add ``html`` where a record needs extraction; transforms only ever append columns.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+DOCUMENT = pa.schema(
+    [
+        pa.field("id", pa.binary(16), nullable=False),  # xxh3-128 of (source, offset, ordinal)
+        pa.field("source", pa.string(), nullable=False),  # label/relative path
+        pa.field("offset", pa.int64(), nullable=False),  # start of member, line or row group
+        pa.field("ordinal", pa.int32(), nullable=False),  # record inside that offset
+        pa.field("source_id", pa.string()),  # the record's own id
+        pa.field("url", pa.string()),
+        pa.field("date", pa.string()),
+        pa.field("title", pa.string()),
+        pa.field("charset", pa.string()),  # what the bytes were decoded with
+        pa.field("truncated", pa.bool_()),  # the archive says that the payload was cut
+        pa.field("text", pa.string()),  # null until extracted, and where there is none
+        pa.field("meta", pa.string()),  # the record's other fields as JSON
+    ]
+)
+
+REASON = pa.struct(
+    [
+        ("rule", pa.string()),
+        ("signal", pa.string()),
+        ("value", pa.float64()),
+        ("comparison", pa.string()),  # what a kept document satisfies: value comparison threshold
+        ("threshold", pa.float64()),
+    ]
+)
+
+VERDICT = pa.schema(
+    [
+        pa.field("outcome", pa.string(), nullable=False),  # kept | dropped | failed
+        pa.field("stage", pa.string()),  # where it was decided; null while kept
+        pa.field("reasons", pa.list_(REASON)),
+        pa.field("detail", pa.string()),  # text of the error
+    ]
+)
+
+HTML = pa.field("html", pa.string())
+
+RECORD = pa.schema([*DOCUMENT, HTML, *VERDICT])  # what readers yield
+
+LANGUAGE = pa.schema(
+    [
+        pa.field("language", pa.string()),  # ISO 639 code as the detector gives it
+        pa.field("language_score", pa.float32()),  # rounded to 1e-3
+    ]
+)
+
+SIGNATURE = pa.schema(
+    [
+        pa.field("dedup_tokens", pa.int64()),  # priority of dedup: more is better
+        pa.field("exact", pa.binary(16)),  # key of exact deduplication
+        pa.field("sketch", pa.binary()),  # low byte of each minimum; null without tokens
+        pa.field("bands", pa.binary()),  # little-endian u64 key of each band
+    ]
+)
+
+REMOVED = pa.schema(
+    [
+        pa.field("id", pa.binary(16), nullable=False),
+        pa.field("duplicate_of", pa.binary(16), nullable=False),  # a document that is kept
+        pa.field("similarity", pa.float32(), nullable=False),  # estimated Jaccard; 1 if exact
+        pa.field("bands_matched", pa.int32(), nullable=False),  # 0 if exact
+        pa.field("exact", pa.bool_(), nullable=False),
+    ]
+)
+
+LEDGER = pa.schema(
+    [
+        *[DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")],
+        *[DOCUMENT.field(name) for name in ("source_id", "url")],
+        *VERDICT,
+        pa.field("duplicate_of", pa.binary(16)),
+        pa.field("similarity", pa.float32()),
+        *LANGUAGE,
+        pa.field("chars", pa.int64()),
+        pa.field("words", pa.int64()),
+        pa.field("shard", pa.string()),  # file under the run folder that holds the text
+        pa.field("row", pa.int64()),  # row in it
+    ]
+)
+
+CORPUS = pa.schema([*DOCUMENT, *LANGUAGE])  # columns that every corpus shard has
+
+
+def tokens_schema(width: int) -> pa.Schema:
+    """Schema of a token shard; ``width`` is 16 or 32 bits an id."""
+    return pa.schema(
+        [
+            pa.field("ids", pa.large_list(pa.uint16() if width == 16 else pa.uint32())),
+            pa.field("id", pa.binary(16), nullable=False),
+            pa.field("source", pa.dictionary(pa.int32(), pa.string())),
+            pa.field("language", pa.dictionary(pa.int32(), pa.string())),
+            pa.field("bytes", pa.int32()),  # UTF-8 bytes of the text, for bits per byte
+            pa.field("source_id", pa.string()),
+            pa.field("url", pa.string()),
+        ]
+    )
+
+
+def check(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return ``batch`` if it holds the columns of ``schema`` with their types, else TypeError."""
+    for field in schema:
+        index = batch.schema.get_field_index(field.name)
+        if index < 0:
+            raise TypeError(f"column '{field.name}' is missing; the batch has {batch.schema.names}")
+        if batch.schema.field(index).type != field.type:
+            raise TypeError(
+                f"column '{field.name}' is {batch.schema.field(index).type}, not {field.type}"
+            )
+        if not field.nullable and batch.column(index).null_count:
+            raise TypeError(f"column '{field.name}' holds nulls")
+    return batch

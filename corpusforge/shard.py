@@ -1,0 +1,252 @@
+"""Immutable files: written once under a temporary name, hashed, renamed, then committed.
+
+A file counts only when a commit record names it with its length and sha256.
+All paths go through fsspec; where a store has no rename, the final name is put once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import posixpath
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import fsspec
+import pyarrow as pa
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
+
+Format = Literal["arrow", "parquet", "jsonl"]
+SUFFIX = {"arrow": ".arrow", "parquet": ".parquet", "jsonl": ".jsonl"}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One finished file under a run folder."""
+
+    name: str  # relative to the run folder
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def join(root: str, name: str) -> str:
+    """Path of ``name`` under ``root``; works for local and remote roots."""
+    return posixpath.join(root, name)
+
+
+def exists(root: str, name: str) -> bool:
+    """Tell whether there is a file ``name`` under ``root``."""
+    fs, path = fsspec.core.url_to_fs(join(root, name))
+    return bool(fs.exists(path))
+
+
+class AtomicFile:
+    """A binary file that appears under its final name only on ``commit``; hashes while writing."""
+
+    def __init__(self, path: str) -> None:
+        self.fs, self.path = fsspec.core.url_to_fs(path)
+        self.local = _is_local(self.fs)
+        self.fs.makedirs(posixpath.dirname(self.path), exist_ok=True)
+        self.temporary = f"{self.path}.tmp-{secrets.token_hex(8)}" if self.local else self.path
+        self.file = self.fs.open(self.temporary, "wb")
+        self.sha256 = hashlib.sha256()
+        self.bytes = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        """Append ``data`` (bytes-like)."""
+        view = memoryview(data)
+        self.sha256.update(view)
+        self.file.write(view)
+        self.bytes += view.nbytes
+        return view.nbytes
+
+    def flush(self) -> None:
+        """Nothing to do before ``commit``; pyarrow asks for the method."""
+
+    def tell(self) -> int:
+        """Bytes written."""
+        return self.bytes
+
+    def close(self) -> None:
+        """Let pyarrow close its side; the file itself closes on ``commit`` or ``discard``."""
+
+    def commit(self) -> None:
+        """Make the bytes durable, then give the file its final name."""
+        self.file.flush()
+        if self.local:
+            os.fsync(self.file.fileno())
+        self.file.close()
+        if self.local:
+            os.replace(self.temporary, self.path)  # noqa: PTH105 (fsspec paths are strings)
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self.file.close()
+        if self.fs.exists(self.temporary):
+            self.fs.rm_file(self.temporary)
+
+
+def _is_local(fs: Any) -> bool:
+    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
+    return protocol in ("file", "local")
+
+
+class ShardWriter:
+    """Write record batches of one schema to ``root/name`` in the format its suffix names."""
+
+    def __init__(self, root: str, name: str, schema: pa.Schema, *, compress: bool = True) -> None:
+        self.name, self.schema, self.rows = name, schema, 0
+        self.file = AtomicFile(join(root, name))
+        sink = pa.PythonFile(self.file, mode="w")
+        self.writer: Any = None
+        if name.endswith(".parquet"):
+            self.writer = pq.ParquetWriter(sink, schema, compression="zstd" if compress else "none")
+        elif name.endswith(".arrow"):
+            options = ipc.IpcWriteOptions(compression="zstd" if compress else None)
+            self.writer = ipc.new_file(sink, schema, options=options)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append the columns of the schema, in its order."""
+        if batch.num_rows == 0:
+            return
+        batch = batch.select(self.schema.names).cast(self.schema)
+        if self.writer is None:
+            for line in json_lines(batch):
+                self.file.write(line)
+        else:
+            self.writer.write_batch(batch)
+        self.rows += batch.num_rows
+
+    def close(self) -> Shard:
+        """Finish and commit the file."""
+        if self.writer is not None:
+            self.writer.close()
+        self.file.commit()
+        return Shard(self.name, self.rows, self.file.bytes, self.file.sha256.hexdigest())
+
+    def discard(self) -> None:
+        """Remove the unfinished file."""
+        self.file.discard()
+
+
+def json_lines(batch: pa.RecordBatch) -> Iterator[bytes]:
+    """Yield a JSON line a row; binary ids as hexadecimal."""
+    for row in batch.to_pylist():
+        plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()}
+        yield json.dumps(plain, ensure_ascii=False).encode() + b"\n"
+
+
+def read_batches(
+    root: str, name: str, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the record batches of a shard; Arrow files on a local disk are memory-mapped."""
+    path = join(root, name)
+    fs, plain = fsspec.core.url_to_fs(path)
+    if name.endswith(".jsonl"):
+        yield from _read_json(fs, plain, columns)
+        return
+    source = pa.memory_map(plain) if _is_local(fs) else pa.PythonFile(fs.open(plain, "rb"), mode="r")
+    with source:
+        if name.endswith(".parquet"):
+            table = pq.ParquetFile(source)
+            yield from table.iter_batches(columns=list(columns) if columns else None)
+            return
+        reader = ipc.open_file(source)
+        for index in range(reader.num_record_batches):
+            batch = reader.get_batch(index)
+            yield batch.select(list(columns)) if columns else batch
+
+
+def _read_json(fs: Any, path: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    from corpusforge.schema import CORPUS
+
+    with fs.open(path, "rb") as file:
+        rows = [json.loads(line) for line in file]
+    ids = [bytes.fromhex(row["id"]) for row in rows]
+    table = pa.RecordBatch.from_pylist(
+        [{**row, "id": id_} for row, id_ in zip(rows, ids, strict=True)], schema=CORPUS
+    )
+    if rows:
+        yield table.select(list(columns)) if columns else table
+
+
+def read_table(root: str, name: str, schema: pa.Schema) -> pa.Table:
+    """Read the columns of ``schema`` of a whole shard."""
+    batches = list(read_batches(root, name, schema.names))
+    return pa.Table.from_batches([batch.cast(schema) for batch in batches], schema)
+
+
+def write_bytes(path: str, data: bytes) -> tuple[int, str]:
+    """Write a small file atomically; returns (bytes, sha256)."""
+    file = AtomicFile(path)
+    file.write(data)
+    file.commit()
+    return file.bytes, file.sha256.hexdigest()
+
+
+def write_json(path: str, values: Any) -> tuple[int, str]:
+    """Write ``values`` as readable JSON, atomically."""
+    return write_bytes(path, json.dumps(values, indent=1).encode() + b"\n")
+
+
+def read_json(path: str) -> Any | None:
+    """Return the JSON of ``path``, None where there is no such file or it is not whole."""
+    fs, plain = fsspec.core.url_to_fs(path)
+    try:
+        with fs.open(plain, "rb") as file:
+            return json.loads(file.read())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def file_sha256(root: str, name: str) -> tuple[int, str]:
+    """Return (bytes, sha256) of a file as it lies on disk."""
+    fs, path = fsspec.core.url_to_fs(join(root, name))
+    sha256, size = hashlib.sha256(), 0
+    try:
+        with fs.open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                sha256.update(block)
+                size += len(block)
+    except FileNotFoundError:
+        return -1, ""
+    return size, sha256.hexdigest()
+
+
+# -- commits -----------------------------------------------------------------------------------
+
+
+def _commit_path(root: str, stage: str, unit: str) -> str:
+    return join(root, f"commits/{stage}/{unit}.commit.json")
+
+
+def commit(
+    root: str, stage: str, unit: str, key: str, shards: Sequence[Shard], **facts: Any
+) -> None:
+    """Record that ``unit`` of ``stage`` is done: its files, its counts, and what they depend on."""
+    values = {"key": key, "shards": [asdict(shard) for shard in shards], **facts}
+    write_json(_commit_path(root, stage, unit), values)
+
+
+def committed(root: str, stage: str, unit: str, key: str) -> dict[str, Any] | None:
+    """Return the commit of ``unit`` if its ``key`` matches and every file has its length."""
+    values = read_json(_commit_path(root, stage, unit))
+    if not isinstance(values, dict) or values.get("key") != key:
+        return None
+    fs, base = fsspec.core.url_to_fs(root)
+    for shard in values["shards"]:
+        path = join(base, shard["name"])
+        if not fs.exists(path) or fs.size(path) != shard["bytes"]:
+            return None
+    return values
+
+
+def shards_of(record: dict[str, Any], folder: str) -> list[Shard]:
+    """Return the files of a commit record that lie in ``folder``."""
+    return [Shard(**s) for s in record["shards"] if s["name"].startswith(folder + "/")]

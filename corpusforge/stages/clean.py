@@ -1,0 +1,233 @@
+"""The stages of ``forge clean``: documents -> exact -> near -> resolve -> settle.
+
+documents  unit   -> work/UNIT.arrow (all rows with verdicts), signals/UNIT.parquet
+exact      signals -> blobs by range of the exact key -> work/exact-RANGE.arrow
+near       signals -> blobs by range of the band key  -> work/edges-RANGE.arrow
+resolve    edges, sketches -> dedup/removed.arrow, one pass in priority order
+settle     work + removed -> corpus/, dropped/, ledger/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusforge import __version__, ledger, readers, rules
+from corpusforge.kernels import dedup, digest, language, one_pass, signals
+from corpusforge.kernels.dedup import EDGES, GROUPS
+from corpusforge.plan import Unit
+from corpusforge.run import beat, exit_with_parent
+from corpusforge.schema import (
+    CORPUS,
+    DOCUMENT,
+    LANGUAGE,
+    LEDGER,
+    REMOVED,
+    SIGNATURE,
+    VERDICT,
+    check,
+)
+from corpusforge.shard import SUFFIX, ShardWriter, commit, committed, read_batches, read_table
+from corpusforge.spec import CleanSpec
+from corpusforge.spec import digest as spec_digest
+from corpusforge.stages import key_of
+from corpusforge.transform import alive, chain, put
+from corpusforge.transforms.extract import Extract
+from corpusforge.transforms.identify import Identify
+from corpusforge.transforms.judge import Judge
+from corpusforge.transforms.mark import Mark
+from corpusforge.transforms.measure import Measure
+from corpusforge.transforms.sign import Sign
+
+SIZES = [pa.field("chars", pa.int64()), pa.field("words", pa.int64())]
+WORK = pa.schema([*DOCUMENT, *VERDICT, *LANGUAGE, *SIZES])
+ADDRESS = [DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")]
+CANDIDATE = pa.field("candidate", pa.bool_())  # passed the rules: takes part in dedup
+MEASURED = [
+    pa.field(name, pa.int64() if signal.whole is None else pa.float64())
+    for name, signal in signals.SIGNALS.items()
+]
+STORED = pa.schema([*ADDRESS, *LANGUAGE, *MEASURED, *SIGNATURE, CANDIDATE])
+SIGNED = pa.schema(
+    [pa.field("id", pa.binary(16)), pa.field("tokens", pa.int64()), SIGNATURE.field("sketch")]
+)
+
+
+def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """The chain of a clean run, from records to judged and signed documents."""
+    limits, d = spec.read.limits, spec.dedup
+    languages = spec.language.keep
+    keep: Literal["all"] | tuple[str, ...] = "all" if languages == "all" else tuple(languages)
+    return chain(
+        Extract(spec.extract.method, limits.depth, limits.nodes),
+        Identify(),
+        Measure(),
+        Judge(rules.load(spec.rules), keep, spec.language.min_score),
+        Sign(d.bands, d.rows, d.ngram, d.seed, d.exact),
+    )
+
+
+def documents_key(spec: CleanSpec, unit: Unit) -> str:
+    """What the documents stage of a unit depends on."""
+    judged_by = [str(rules.load(spec.rules)), language.SHA256, __version__]
+    return key_of("documents", spec_digest(spec), unit.fingerprint, *judged_by)
+
+
+def documents(root: str, unit: Unit, spec: CleanSpec) -> dict[str, Any]:
+    """Read, extract, identify, measure, judge and sign the records of ``unit``."""
+    exit_with_parent()
+    key = documents_key(spec, unit)
+    if done := committed(root, "documents", unit.name, key):
+        return done
+    work = ShardWriter(root, f"work/{unit.name}.arrow", WORK)
+    stored = ShardWriter(root, f"signals/{unit.name}.parquet", STORED)
+    steps, before = transforms(spec), 0
+    for piece in unit.pieces:
+        done_bytes = before
+        for batch in readers.read(piece, spec.read, spec.plan.batch_bytes):
+            batch = steps(check(batch, DOCUMENT))
+            batch = put(batch, "candidate", pa.array(alive(batch)))
+            work.write(batch)
+            stored.write(batch.filter(batch.column("text").is_valid()))
+            if batch.num_rows and piece.compression == "gzip" and piece.format == "warc":
+                last = int(batch.column("offset")[-1].as_py())
+                done_bytes = before + max(0, last - piece.start)
+            beat(root, "documents", unit.name, work.rows, done_bytes)
+        before += piece.end - piece.start
+        beat(root, "documents", unit.name, work.rows, before)
+    shards = [work.close(), stored.close()]
+    commit(root, "documents", unit.name, key, shards, rows=work.rows)
+    return committed(root, "documents", unit.name, key) or {}
+
+
+# -- deduplication -------------------------------------------------------------------------------
+
+
+def _candidates(root: str, unit: str, *columns: str) -> Iterator[pa.RecordBatch]:
+    for batch in read_batches(root, f"signals/{unit}.parquet", ["id", "candidate", *columns]):
+        yield batch.filter(batch.column("candidate"))
+
+
+def exact_map(root: str, unit: str, ranges: int, key: str) -> Iterator[tuple[int, bytes]]:
+    """Yield (range, blob) of the exact keys of a unit; ``key`` is that of the whole dedup."""
+    exit_with_parent()
+    for batch in _candidates(root, unit, "dedup_tokens", "exact"):
+        batch = batch.filter(batch.column("exact").is_valid())
+        yield from dedup.exact_blobs(
+            batch.column("id"), batch.column("dedup_tokens"), batch.column("exact"), ranges
+        )
+
+
+def exact_reduce(root: str, number: int, blobs: Iterable[bytes], key: str) -> str:
+    """Write the exact duplicates of one range of keys."""
+    exit_with_parent()
+    return _write(root, f"exact-{number:05d}", dedup.exact_groups(blobs), GROUPS, key)
+
+
+def near_map(root: str, unit: str, ranges: int, key: str) -> Iterator[tuple[int, bytes]]:
+    """Yield (range, blob) of the band keys of a unit, without its exact duplicates."""
+    exit_with_parent()
+    gone = _exact(root, ranges, key).column("id")
+    for batch in _candidates(root, unit, "dedup_tokens", "bands"):
+        stays = pc.and_not(
+            batch.column("bands").is_valid(), pc.is_in(batch.column("id"), value_set=gone)
+        )
+        batch = batch.filter(stays)
+        yield from dedup.band_blobs(
+            batch.column("id"), batch.column("dedup_tokens"), batch.column("bands"), ranges
+        )
+
+
+def near_reduce(root: str, number: int, blobs: Iterable[bytes], key: str) -> str:
+    """Write the star edges of one range of band keys."""
+    exit_with_parent()
+    return _write(root, f"edges-{number:05d}", dedup.bucket_edges(blobs), EDGES, key)
+
+
+def resolve(root: str, units: Sequence[str], ranges: int, similarity: float, key: str) -> str:
+    """Decide in one pass, in priority order, which documents go, and for which survivor."""
+    exit_with_parent()
+    edges = [
+        read_table(root, f"work/edges-{number:05d}.arrow", EDGES)
+        for number in range(ranges)
+        if committed(root, "dedup", f"edges-{number:05d}", key)
+    ]
+    named = pa.chunked_array(
+        [t.column(name) for t in edges for name in ("better", "worse")] or [[]], pa.binary(16)
+    )
+    names = pc.unique(named)
+    parts = [
+        batch.filter(pc.is_in(batch.column("id"), value_set=names))
+        .select(["id", "dedup_tokens", "sketch"])
+        .rename_columns(SIGNED.names)
+        .cast(SIGNED)
+        for unit in units
+        for batch in _candidates(root, unit, "dedup_tokens", "sketch")
+    ]
+    signed = pa.Table.from_batches(parts, SIGNED)
+    removed = one_pass.resolve(edges, signed, _exact(root, ranges, key), similarity)
+    return _write(root, "removed", removed, REMOVED, key, folder="dedup")
+
+
+def _exact(root: str, ranges: int, key: str) -> pa.Table:
+    names = [f"exact-{number:05d}" for number in range(ranges)]
+    found = [name for name in names if committed(root, "dedup", name, key)]
+    tables = [read_table(root, f"work/{name}.arrow", GROUPS) for name in found]
+    return pa.concat_tables(tables or [GROUPS.empty_table()])
+
+
+def _write(
+    root: str, name: str, table: pa.Table, schema: pa.Schema, key: str, folder: str = "work"
+) -> str:
+    if committed(root, "dedup", name, key):
+        return name
+    writer = ShardWriter(root, f"{folder}/{name}.arrow", schema)
+    for batch in table.combine_chunks().to_batches():
+        writer.write(batch)
+    commit(root, "dedup", name, key, [writer.close()])
+    return name
+
+
+# -- settle --------------------------------------------------------------------------------------
+
+
+def settle(root: str, unit: str, spec: CleanSpec, key: str) -> dict[str, Any]:
+    """Mark the duplicates of a unit, cut its stream into kept and dropped, write the ledger."""
+    exit_with_parent()
+    if done := committed(root, "settle", unit, key):
+        return done
+    mark = Mark(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup.similarity)
+    suffix = SUFFIX[spec.output.format]
+    kept = ShardWriter(root, f"corpus/{unit}{suffix}", CORPUS)
+    dropped = (
+        ShardWriter(root, f"dropped/{unit}{suffix}", CORPUS) if spec.output.keep_dropped else None
+    )
+    rows = ShardWriter(root, f"ledger/{unit}.parquet", LEDGER)
+    content, counts = [], []
+    for batch in read_batches(root, f"work/{unit}.arrow"):
+        settled = ledger.settle(
+            mark(batch),
+            ledger.Place(kept.name, kept.rows),
+            ledger.Place(dropped.name, dropped.rows) if dropped else None,
+        )
+        kept.write(settled.kept)
+        if dropped:
+            dropped.write(settled.dropped)
+        rows.write(settled.ledger)
+        content.append(ledger.content(settled.kept, settled.ledger))
+        counts.append(ledger.count(settled.ledger))
+        beat(root, "settle", unit, rows.rows, 0)
+    shards = [writer.close() for writer in (kept, dropped, rows) if writer]
+    commit(
+        root,
+        "settle",
+        unit,
+        key,
+        shards,
+        content=digest.to_hex(digest.combine(content)),
+        counts=ledger.add([{"in": 0, "kept": 0, "dropped": 0, "failed": 0}, *counts]),
+    )
+    return committed(root, "settle", unit, key) or {}

@@ -1,0 +1,63 @@
+"""Compile every kernel of a command once, before workers start and would all compile the same."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from corpusforge.kernels import dedup, one_pass
+from corpusforge.schema import RECORD
+from corpusforge.spec import CleanSpec
+from corpusforge.stages.clean import transforms
+
+PAGE = (
+    "<html><body><article><p>"
+    + "One small page warms every kernel. " * 20
+    + "</p></article></body></html>"
+)
+PATIENCE = 6.0  # seconds before the user is told what takes time
+
+
+def warm(compile_all: Callable[[], None], *, quiet: bool = False) -> None:
+    """Run ``compile_all``; where it takes time, say so once on stderr, and how long it took."""
+    start, told = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        if not quiet and not told.is_set():
+            told.set()
+            print("compiling the kernels; this happens once a machine ...", file=sys.stderr)
+
+    timer = threading.Timer(PATIENCE, tell)
+    timer.daemon = True
+    timer.start()
+    compile_all()
+    timer.cancel()
+    if told.is_set():
+        print(f"compiled the kernels in {time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+def clean(spec: CleanSpec) -> None:
+    """Run the whole chain of a clean run on one page."""
+    row = dict.fromkeys(RECORD.names) | {
+        "id": bytes(16),
+        "source": "warm",
+        "offset": 0,
+        "ordinal": 0,
+        "html": PAGE,
+        "outcome": "kept",
+    }
+    two = [row, {**row, "id": bytes(15) + b"\1"}]
+    batch = transforms(spec)(pa.RecordBatch.from_pylist(two, RECORD))
+    ids, tokens = batch.column("id"), batch.column("dedup_tokens")
+    if spec.dedup.exact != "none":
+        packed = dedup.exact_blobs(ids, tokens, batch.column("exact"), 1)
+        dedup.exact_groups([blob for _, blob in packed])
+    if spec.dedup.near != "none":
+        packed = dedup.band_blobs(ids, tokens, batch.column("bands"), 1)
+        edges = dedup.bucket_edges([blob for _, blob in packed])
+        signed = pa.table({"id": ids, "tokens": tokens, "sketch": batch.column("sketch")})
+        one_pass.resolve([edges], signed, dedup.GROUPS.empty_table(), spec.dedup.similarity)

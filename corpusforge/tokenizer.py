@@ -1,0 +1,307 @@
+"""Tokenizer: learnt from counts, kept as ``tokenizer.json``, encoding Arrow batches.
+
+``count`` gives the counts of a batch, ``Tokenizer.train`` learns from their sum, ``encode_batch``
+turns text into ids. A byte-level BPE with a split that we scan ourselves is encoded by the own
+kernel, any other file by the ``tokenizers`` library; ``engine`` says which, ``why`` says why not.
+Text that spells a special token is plain text to both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import tokenizers
+
+from corpusforge.errors import InputError, SpecError
+from corpusforge.kernels import encode
+from corpusforge.kernels.bpe import byte_characters, train_bpe, train_wordpiece
+from corpusforge.kernels.counts import Counted, count_batch
+from corpusforge.kernels.pretokens import CODES, ends, utf8
+from corpusforge.spec import TokenizeSpec
+from corpusforge.tokenizer_json import (
+    FORMS,
+    NotOursError,
+    Own,
+    bpe_document,
+    recognize,
+    unigram_document,
+    wordpiece_document,
+)
+from corpusforge.unigram import train_unigram
+
+_ROLES = {
+    "<|endoftext|>": "eos_token",
+    "</s>": "eos_token",
+    "<s>": "bos_token",
+    "<unk>": "unk_token",
+    "<pad>": "pad_token",
+    "<|pad|>": "pad_token",
+    "[PAD]": "pad_token",
+    "[UNK]": "unk_token",
+    "[CLS]": "cls_token",
+    "[SEP]": "sep_token",
+    "[MASK]": "mask_token",
+}
+_ENDS = ("eos_token", "sep_token")  # the role that ends a document, in order of preference
+
+
+def count(text: pa.Array, spec: TokenizeSpec) -> Counted:
+    """Count the pre-tokens of ``text`` (string, rows) as ``spec`` normalizes and splits them."""
+    return count_batch(_normal(text, FORMS.get(spec.normalizer)), spec.split, spec.max_word_bytes)
+
+
+def _normal(text: pa.Array, form: str | None) -> pa.Array:
+    """Normalize rows as the library does (Arrow's own NFC decomposes, in 25.0)."""
+    if form is None:
+        return text
+    change = getattr(tokenizers.normalizers, form)().normalize_str
+    return pa.array([row and change(row) for row in text.to_pylist()], text.type)
+
+
+class Tokenizer:
+    """A tokenizer.json and what encodes with it; equal documents behave and digest equally."""
+
+    def __init__(self, document: bytes, config: Mapping[str, Any] | None = None, file: str = ""):
+        """Take a tokenizer.json; ``config`` is the tokenizer_config.json, which names roles."""
+        self.document = document
+        try:
+            self._json: dict[str, Any] = json.loads(document)
+            vocab = self._json["model"]["vocab"]
+            added = self._json.get("added_tokens") or []
+            self._ids: dict[str, int] = (
+                dict(vocab) if isinstance(vocab, dict) else {v[0]: i for i, v in enumerate(vocab)}
+            )
+            self._ids |= {token["content"]: token["id"] for token in added}
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"not a tokenizer: {type(error).__name__} {error}",
+                file=file or "tokenizer.json",
+                expected="the tokenizer.json of Hugging Face tokenizers",
+            ) from None
+        self.special_tokens = [token["content"] for token in added if token.get("special")]
+        self._roles = {
+            _ROLES[name]: name for name in reversed(self.special_tokens) if name in _ROLES
+        }
+        for role, name in (config or {}).items():
+            name = name.get("content") if isinstance(name, dict) else name
+            if role in _ROLES.values() and name in self._ids:
+                self._roles[role] = name
+        self.why = ""
+        self._own: Own | None = None
+        try:
+            self._own = recognize(self._json)
+        except NotOursError as reason:
+            self.why = str(reason)
+        self._caches: list[encode.Cache] = []
+
+    @classmethod
+    def train(cls, counts: pa.Table, spec: TokenizeSpec) -> Tokenizer:
+        """Learn from COUNTS, in any order, what ``spec`` asks for. Same counts, same bytes.
+
+        Raises SpecError where the special tokens, split and vocabulary size do not go together.
+        """
+        _check(spec)
+        words, numbers = counts.column("word"), counts.column("count")
+        if spec.algo == "unigram":
+            model = train_unigram(words, numbers, spec.vocab_size, spec.special_tokens)
+            return cls(unigram_document(model, spec))
+        if spec.algo == "wordpiece":
+            words, numbers = _without_spaces(words, numbers)
+        learn = train_wordpiece if spec.algo == "wordpiece" else train_bpe
+        learnt = learn(
+            words,
+            numbers.to_numpy(),
+            spec.vocab_size,
+            spec.min_frequency,
+            spec.special_tokens,
+        )
+        make = wordpiece_document if spec.algo == "wordpiece" else bpe_document
+        return cls(make(learnt, spec))
+
+    @classmethod
+    def load(cls, path: str) -> Tokenizer:
+        """Read a folder with a tokenizer.json, or such a file, local or remote."""
+        system, name = fsspec.core.url_to_fs(str(path))
+        folder = name.rstrip("/") if system.isdir(name) else system._parent(name)
+        file = f"{folder}/tokenizer.json" if system.isdir(name) else name
+        try:
+            document = system.cat_file(file)
+        except FileNotFoundError:
+            raise InputError(
+                "no such tokenizer", file=str(path), expected="a folder with a tokenizer.json"
+            ) from None
+        try:
+            config = json.loads(system.cat_file(f"{folder}/tokenizer_config.json"))
+        except FileNotFoundError:
+            config = None
+        except ValueError as error:
+            raise InputError(f"not JSON: {error}", file=f"{folder}/tokenizer_config.json") from None
+        return cls(document, config, str(path))
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The three files of a saved tokenizer by name."""
+        roles = {role: self._roles[role] for role in sorted(self._roles)}
+        config = {
+            "added_tokens_decoder": {
+                str(token["id"]): {key: token[key] for key in sorted(token) if key != "id"}
+                for token in self._json.get("added_tokens") or []
+            },
+            "clean_up_tokenization_spaces": False,
+            **roles,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+        }
+        return {
+            "tokenizer.json": self.document,
+            "tokenizer_config.json": _pretty(config),
+            "special_tokens_map.json": _pretty(roles),
+        }
+
+    def save(self, folder: str) -> None:
+        """Write ``files`` into ``folder``, which is made if need be."""
+        system, name = fsspec.core.url_to_fs(str(folder))
+        system.makedirs(name, exist_ok=True)
+        for file, content in self.files.items():
+            system.pipe_file(f"{name}/{file}", content)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 (hex) of the tokenizer.json."""
+        return hashlib.sha256(self.document).hexdigest()
+
+    @property
+    def engine(self) -> str:
+        """What encodes: ``own`` or ``tokenizers``."""
+        return "own" if self._own else "tokenizers"
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """One more than the largest id."""
+        return max(self._ids.values()) + 1
+
+    @property
+    def width(self) -> int:
+        """Bits of an id in a token shard, 16 or 32."""
+        return 16 if self.vocab_size <= 1 << 16 else 32
+
+    @property
+    def eot(self) -> int | None:
+        """Id of the token that ends a document, if there is one."""
+        return next((self._ids[self._roles[role]] for role in _ENDS if role in self._roles), None)
+
+    def id_of(self, token: str) -> int | None:
+        """Id of a token as it stands in the vocabulary, special tokens included."""
+        return self._ids.get(token)
+
+    def encode_batch(self, text: pa.Array, *, end: bool = False) -> pa.LargeListArray:
+        """Encode ``text`` (string, rows) to large_list<uint16|uint32>; a null becomes an empty row.
+
+        ``end`` puts ``eot`` after each row. Raises SpecError if there is no such token.
+        """
+        if end and self.eot is None:
+            raise SpecError(
+                "the tokenizer has no token that ends a document",
+                expected=f"one of {', '.join(n for n, r in _ROLES.items() if r in _ENDS)}",
+                remedy="add it to special_tokens",
+            )
+        if self._own is None:
+            ids, offsets = self._by_library(text, self.eot if end else None)
+        else:
+            cache = self._caches.pop() if self._caches else encode.new_cache()
+            data, bounds = utf8(_normal(text, self._own.form))
+            ids, offsets = encode.encode(
+                data,
+                bounds,
+                CODES[self._own.split],
+                self._own.tables,
+                cache,
+                self.eot if end else None,
+            )
+            self._caches.append(cache)
+        values = pa.array(ids.astype(np.uint16 if self.width == 16 else np.uint32))
+        return pa.LargeListArray.from_arrays(pa.array(offsets), values)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of ``ids`` without special tokens; broken UTF-8 becomes U+FFFD."""
+        if self._own is None:
+            return self.library.decode([int(number) for number in ids], skip_special_tokens=True)
+        pieces = self._bytes
+        return b"".join([pieces[int(number)] for number in ids]).decode("utf-8", "replace")
+
+    @cached_property
+    def library(self) -> tokenizers.Tokenizer:
+        """The same tokenizer in the Hugging Face library, special tokens in text as plain text."""
+        found = tokenizers.Tokenizer.from_str(self.document.decode("utf-8"))
+        found.encode_special_tokens = True
+        return found
+
+    def _by_library(self, text: pa.Array, end: int | None) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.library.encode_batch_fast(
+            text.fill_null("").to_pylist(), add_special_tokens=False
+        )
+        tail = [] if end is None else [end]
+        parts = [np.array([*row.ids, *tail], dtype=np.int32) for row in rows]
+        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
+        np.cumsum([len(part) for part in parts], out=offsets[1:])
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32), offsets
+
+    @cached_property
+    def _bytes(self) -> dict[int, bytes]:
+        """Bytes of each token of a byte-level vocabulary; of a special token none."""
+        byte_of = {character: byte for byte, character in enumerate(byte_characters())}
+        special = set(self.special_tokens)
+        return {
+            number: b"" if token in special else bytes([byte_of[char] for char in token])
+            for token, number in self._ids.items()
+        }
+
+
+def _check(spec: TokenizeSpec) -> None:
+    """Raise SpecError where special tokens, split and vocabulary size do not go together."""
+    names = spec.special_tokens
+    for name in names:
+        if names.count(name) > 1 or len(name) < 2:
+            raise SpecError(
+                f"special token {name!r} cannot be told from text or from another",
+                expected="distinct special tokens of two or more characters",
+            )
+    if spec.algo == "bpe" and spec.vocab_size < 256 + len(names):
+        raise SpecError(
+            f"'vocab_size' = {spec.vocab_size} has no room for 256 bytes and the special tokens",
+            remedy=f"set vocab_size to {256 + len(names)} or more",
+        )
+    unknown = {"wordpiece": "[UNK]", "unigram": "<unk>"}.get(spec.algo)
+    if unknown is None:
+        return
+    if unknown not in names:
+        raise SpecError(
+            f"a {spec.algo} tokenizer needs the special token '{unknown}'",
+            remedy="add it to special_tokens, or use a shipped spec, e.g. --spec wordpiece-30k",
+        )
+    for name in names:
+        if len(ends(pa.array([name]), spec.split)) == 1:
+            raise SpecError(
+                f"the split '{spec.split}' leaves {name!r} whole, so text could spell it",
+                remedy="use --set split=llama3, or a special token with punctuation",
+            )
+
+
+def _without_spaces(words: pa.ChunkedArray, counts: pa.ChunkedArray) -> tuple[Any, Any]:
+    """Words without the white space around them, the counts of equal ones summed."""
+    trimmed = pc.utf8_trim_whitespace(words.cast(pa.large_string()))
+    table = pa.table({"word": trimmed, "count": counts})
+    table = table.filter(pc.not_equal(table["word"], ""))
+    table = table.group_by("word", use_threads=False).aggregate([("count", "sum")])
+    return table["word"], table["count_sum"]
+
+
+def _pretty(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, ensure_ascii=False, indent=2) + "\n").encode()

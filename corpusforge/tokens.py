@@ -1,0 +1,200 @@
+"""Token folders: their shards mapped as one run of documents, numbered from 0.
+
+Nothing is copied and nothing a document is kept in memory: lengths, ids and provenance are read
+where they lie when they are asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusforge.errors import InputError, UsageError
+from corpusforge.kernels.packing import Shards
+from corpusforge.manifest import Manifest, read
+from corpusforge.schema import check, tokens_schema
+from corpusforge.shard import Shard, join
+
+_AGAIN = "run `forge tokenize` again"
+_PROVENANCE = pa.schema(
+    [
+        pa.field("id", pa.binary(16)),
+        pa.field("source", pa.string()),
+        pa.field("source_id", pa.string()),
+        pa.field("url", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The documents of one or several token folders of one tokenizer."""
+
+    folders: tuple[str, ...]  # by their data's digest, so in any order given the same
+    bounds: tuple[int, ...]  # folder f holds documents [bounds[f], bounds[f + 1])
+    data: str  # digest of the data: the folder's own, or the sha256 (hex) of all
+    tokenizer: Mapping[str, Any]  # vocab_size, eot, digest
+    batches: tuple[pa.RecordBatch, ...]  # mapped
+    shards: Shards  # what the kernels see of `batches`
+
+    @classmethod
+    def open(cls, folders: Sequence[str]) -> Self:
+        """Map the shards of ``folders``.
+
+        Raises RunError where a folder holds no finished tokenize run, InputError where a shard is
+        not as its manifest says, or the folders differ in tokenizer or hold the same data.
+        """
+        if not folders:
+            raise UsageError("no token folder is given", remedy="run `forge tokenize` first")
+        found = sorted(
+            ((read(one, "tokenize"), one) for one in folders), key=lambda f: f[0].content
+        )
+        for manifest, folder in found:
+            if "tokenizer" not in manifest.facts:
+                raise InputError("the manifest names no tokenizer", file=folder, remedy=_AGAIN)
+        _agree(found)
+        contents = [manifest.content for manifest, _ in found]
+        joined = hashlib.sha256("\n".join(contents).encode()).hexdigest()
+        batches, bounds = [], [0]
+        for manifest, folder in found:
+            for shard in manifest.in_folder("tokens"):
+                batches += _map(folder, shard)
+            bounds.append(sum(one.num_rows for one in batches))
+        if not batches:
+            raise InputError(
+                "holds no document", file=found[0][1], remedy="tokenize more documents"
+            )
+        if len({one.schema.field("ids").type for one in batches}) > 1:
+            raise InputError("shards of 16 and 32 bit ids", file=found[0][1], remedy=_AGAIN)
+        return cls(
+            folders=tuple(folder for _, folder in found),
+            bounds=tuple(bounds),
+            data=contents[0] if len(found) == 1 else joined,
+            tokenizer=found[0][0].facts["tokenizer"],
+            batches=tuple(batches),
+            shards=_shards(batches),
+        )
+
+    def lengths(self, heldout: float, split: str) -> np.ndarray:
+        """Tokens of each document, int64 [documents]; 0 for documents of the other split.
+
+        A document is held out where a hash of its id lies under ``heldout`` of 2^64: the same
+        documents whatever the tokenizer, the packing or the other documents.
+        """
+        parts = []
+        for one in self.batches:
+            out = _hash(one.column("id")) < np.uint64(int(heldout * 2.0**64))
+            size = np.diff(one.column("ids").offsets.to_numpy())
+            parts.append(np.where(out == (split == "heldout"), size, 0))
+        return np.concatenate(parts)
+
+    def numbers(self, document: bytes) -> np.ndarray:
+        """Numbers int64 [n] of the documents with this id (16 bytes)."""
+        ids = pa.chunked_array([one.column("id") for one in self.batches])
+        return np.flatnonzero(pc.equal(ids, pa.scalar(document, pa.binary(16))).to_numpy())
+
+    def documents(self, numbers: np.ndarray) -> pa.Table:
+        """Columns id, source, source_id, url of the documents ``numbers``, in the order given."""
+        part = np.searchsorted(self.shards.first, numbers, side="right") - 1
+        order = np.argsort(part, kind="stable")
+        tables = [_PROVENANCE.empty_table()]
+        for index in np.unique(part).tolist():
+            local = numbers[order][part[order] == index] - self.shards.first[index]
+            taken = self.batches[index].select(_PROVENANCE.names).take(pa.array(local))
+            tables.append(pa.table(taken).cast(_PROVENANCE))
+        return pa.concat_tables(tables).take(pa.array(np.argsort(order)))
+
+
+def _agree(found: Sequence[tuple[Manifest, str]]) -> None:
+    """Raise InputError unless the folders, by digest, hold different data of one tokenizer."""
+    for (before, one), (after, other) in pairwise(found):
+        mine, theirs = before.facts["tokenizer"], after.facts["tokenizer"]
+        for key in ("vocab_size", "eot", "digest"):
+            if mine[key] != theirs[key]:
+                raise InputError(
+                    f"tokenizer {key} {theirs[key]}",
+                    file=other,
+                    expected=f"{mine[key]} as in {one}",
+                    remedy="tokenize both with one tokenizer",
+                )
+        if before.content == after.content:
+            raise InputError(f"holds the same data as {one}", file=other, remedy="give it once")
+
+
+def _map(folder: str, shard: Shard) -> list[pa.RecordBatch]:
+    """Map one shard; its record batches that hold documents."""
+    path = Path(join(folder, shard.name))
+    try:
+        size = path.stat().st_size
+        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+            batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+            wide = "ids" in reader.schema.names and "uint32" in str(reader.schema.field("ids").type)
+        for one in batches:
+            check(one, tokens_schema(32 if wide else 16))
+            one.validate()
+            if one.column("ids").null_count or one.column("bytes").null_count:
+                raise TypeError("column 'ids' or 'bytes' holds nulls")
+    except (OSError, TypeError, pa.ArrowInvalid) as error:
+        raise InputError(f"not a token shard: {error}", file=str(path), remedy=_AGAIN) from None
+    rows = sum(one.num_rows for one in batches)
+    if (rows, size) != (shard.rows, shard.bytes):
+        raise InputError(
+            f"{rows} documents in {size} bytes",
+            file=str(path),
+            expected=f"{shard.rows} documents in {shard.bytes} bytes",
+            remedy=_AGAIN,
+        )
+    return [one for one in batches if one.num_rows]
+
+
+def _hash(ids: pa.Array) -> np.ndarray:
+    """64 bits of each id, uint64 [documents], by the finalizer of MurmurHash3 (Appleby)."""
+    raw = np.frombuffer(ids.buffers()[1], dtype="<u8").reshape(-1, 2)[ids.offset :][: len(ids)]
+    first, second, shift = (np.uint64(one) for one in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53, 33))
+    z = raw[:, 0] * second + raw[:, 1]
+    z = (z ^ (z >> shift)) * first
+    z = (z ^ (z >> shift)) * second
+    return np.asarray(z ^ (z >> shift))
+
+
+def _shards(batches: Sequence[pa.RecordBatch]) -> Shards:
+    columns = [one.column("ids") for one in batches]
+    return Shards(
+        np.cumsum([0, *(one.num_rows for one in batches)]),
+        *_span([one.values.to_numpy() for one in columns]),
+        *_span([one.offsets.to_numpy() for one in columns]),
+        *_span([one.column("bytes").to_numpy() for one in batches]),
+    )
+
+
+class _Memory:
+    """A range of addresses, as numpy takes it without a copy, read-only."""
+
+    def __init__(self, start: int, stop: int, dtype: np.dtype[Any]) -> None:
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (start, True),
+            "shape": ((stop - start) // dtype.itemsize,),
+            "typestr": dtype.str,
+        }
+
+
+def _span(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """One array over all ``arrays`` (of one type) where they lie, and the index of each in it.
+
+    So a kernel reads any number of mapped shards as one array. What lies between them is no
+    memory of ours and never touched; the caller keeps ``arrays`` alive.
+    """
+    starts = np.array([one.ctypes.data for one in arrays], dtype=np.int64)
+    stops = starts + np.array([one.nbytes for one in arrays], dtype=np.int64)
+    dtype = arrays[0].dtype
+    view = np.asarray(_Memory(int(starts.min()), int(stops.max()), dtype))
+    return view, (starts - starts.min()) // dtype.itemsize

@@ -1,0 +1,27 @@
+"""Identify: the language of every document still kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusforge.kernels import language
+from corpusforge.schema import LANGUAGE
+from corpusforge.transform import alive, put
+
+
+@dataclass(frozen=True)
+class Identify:
+    """Append LANGUAGE: code and score; null for decided rows."""
+
+    reads = ("outcome", "text")
+    adds = tuple(LANGUAGE.names)
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the same rows with the columns of LANGUAGE."""
+        text = pc.if_else(pa.array(alive(batch)), batch.column("text"), None)
+        for name, values in zip(self.adds, language.identify(text), strict=True):
+            batch = put(batch, name, values)
+        return batch

@@ -1,0 +1,50 @@
+"""Mark: duplicates found by dedup become verdicts on their documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusforge.transform import decide, put, reasons_array
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Adds ``duplicate_of`` and ``similarity``, and drops the documents of ``removed``.
+
+    ``removed`` has the schema REMOVED; ``similarity`` is the threshold that was used.
+    """
+
+    removed: pa.Table
+    similarity: float
+    reads: tuple[str, ...] = ("id", "outcome", "reasons")
+    adds: tuple[str, ...] = ("duplicate_of", "similarity", "outcome", "stage", "reasons")
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the batch with the verdicts of deduplication."""
+        removed = self.removed.combine_chunks()
+        place = pc.index_in(batch.column("id"), value_set=removed.column("id").combine_chunks())
+        found = np.asarray(place.is_valid().to_numpy(zero_copy_only=False), dtype=bool)
+
+        def column(name: str) -> pa.Array:
+            return removed.column(name).combine_chunks().take(place)
+
+        batch = put(batch, "duplicate_of", column("duplicate_of"))
+        batch = put(batch, "similarity", column("similarity"))
+        exact = column("exact").filter(pa.array(found))
+        rules = pc.if_else(exact, "duplicate", "near-duplicate")
+        values = column("similarity").filter(pa.array(found)).cast(pa.float64())
+        ones, bound = np.ones(len(values)), np.full(len(values), self.similarity)
+        bounds = pc.if_else(exact, pa.array(ones), pa.array(bound))
+        reasons = reasons_array(
+            found.astype(np.int32),
+            rules,
+            pa.array(["similarity"] * len(values), pa.string()),
+            values,
+            pa.array(["<"] * len(values), pa.string()),
+            bounds,
+        )
+        return decide(batch, found, outcome="dropped", stage="dedup", reasons=reasons)

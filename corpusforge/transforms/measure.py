@@ -1,0 +1,27 @@
+"""Measure: every signal of every document still kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusforge.kernels import signals
+from corpusforge.transform import alive, put
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Append one column a signal, int64 or float64; null for decided rows and rows without text."""
+
+    reads = ("outcome", "text")
+    adds = tuple(signals.SIGNALS)
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the same rows with the columns of ``kernels.signals.SIGNALS``."""
+        text = pc.if_else(pa.array(alive(batch)), batch.column("text"), None)
+        missing = text.is_null().to_numpy(zero_copy_only=False)
+        for name, values in signals.measure(text).items():
+            batch = put(batch, name, pa.array(values, mask=missing))
+        return batch

@@ -1,0 +1,121 @@
+"""``forge clean`` as Beam jobs, one a stage: only unit names and small packed blobs are moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from corpusforge.plan import Unit, largest_first
+from corpusforge.shard import committed
+from corpusforge.spec import CleanSpec
+from corpusforge.stages import clean as stages
+
+from .engine import Engine, run
+
+
+class Documents(beam.DoFn):
+    """Unit -> its name, once its documents are read, judged and signed."""
+
+    def __init__(self, root: str, spec: dict[str, Any]) -> None:
+        self.root, self.spec = root, spec
+
+    def process(self, unit: dict[str, Any]) -> Iterator[str]:
+        """Do the unit."""
+        stages.documents(self.root, Unit.from_json(unit), CleanSpec(**self.spec))
+        yield unit["name"]
+
+
+class Shuffle(beam.DoFn):
+    """Unit name -> (range, blob) of one kind of dedup keys."""
+
+    def __init__(self, root: str, kind: str, ranges: int, key: str) -> None:
+        self.root, self.kind, self.ranges, self.key = root, kind, ranges, key
+
+    def process(self, unit: str) -> Iterable[tuple[int, bytes]]:
+        """Pack the keys of the unit by range."""
+        pack = stages.exact_map if self.kind == "exact" else stages.near_map
+        return pack(self.root, unit, self.ranges, self.key)
+
+
+class Reduce(beam.DoFn):
+    """(range, blobs) -> name of the file written for the range."""
+
+    def __init__(self, root: str, kind: str, key: str) -> None:
+        self.root, self.kind, self.key = root, kind, key
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[str]:
+        """Group the range."""
+        number, blobs = element
+        reduce = stages.exact_reduce if self.kind == "exact" else stages.near_reduce
+        yield reduce(self.root, number, blobs, self.key)
+
+
+class Settle(beam.DoFn):
+    """(unit name, key) -> its name, once corpus, dropped and ledger are written."""
+
+    def __init__(self, root: str, spec: dict[str, Any]) -> None:
+        self.root, self.spec = root, spec
+
+    def process(self, element: tuple[str, str]) -> Iterator[str]:
+        """Settle the unit."""
+        unit, key = element
+        stages.settle(self.root, unit, CleanSpec(**self.spec), key)
+        yield unit
+
+
+def documents(engine: Engine, root: str, units: Sequence[Unit], spec: CleanSpec) -> None:
+    """Run the documents stage over ``units``, large ones first."""
+    values = [unit.to_json() for unit in largest_first(units)]
+
+    def build(pipeline: beam.Pipeline) -> object:
+        return (
+            pipeline
+            | "units" >> beam.Create(values)
+            | "spread" >> beam.Reshuffle()
+            | "documents" >> beam.ParDo(Documents(root, spec.model_dump(mode="json")))
+        )
+
+    def missing() -> list[str]:
+        keys = [(unit, stages.documents_key(spec, unit)) for unit in units]
+        return [u.name for u, key in keys if not committed(root, "documents", u.name, key)]
+
+    run(engine, sum(unit.bytes for unit in units), build, missing)
+
+
+def dedup(
+    engine: Engine, root: str, kind: str, units: Sequence[str], ranges: int, key: str, size: int
+) -> None:
+    """Run one dedup shuffle (``exact`` or ``near``) over the signals of ``units``."""
+
+    def build(pipeline: beam.Pipeline) -> object:
+        return (
+            pipeline
+            | "units" >> beam.Create(list(units))
+            | "spread" >> beam.Reshuffle()
+            | "pack" >> beam.ParDo(Shuffle(root, kind, ranges, key))
+            | "by range" >> beam.GroupByKey()
+            | "reduce" >> beam.ParDo(Reduce(root, kind, key))
+        )
+
+    run(engine, size, build, lambda: list(units))
+
+
+def settle(
+    engine: Engine, root: str, units: Sequence[tuple[str, str]], spec: CleanSpec, size: int
+) -> None:
+    """Run the settle stage over (unit name, key)."""
+
+    def build(pipeline: beam.Pipeline) -> object:
+        return (
+            pipeline
+            | "units" >> beam.Create(list(units))
+            | "spread" >> beam.Reshuffle()
+            | "settle" >> beam.ParDo(Settle(root, spec.model_dump(mode="json")))
+        )
+
+    def missing() -> list[str]:
+        return [u for u, key in units if not committed(root, "settle", u, key)]
+
+    run(engine, size, build, missing)

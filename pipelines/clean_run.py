@@ -1,0 +1,170 @@
+"""A whole clean run: plan, stages, balance, manifest. What is committed is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from corpusforge import ledger, manifest, readers, rules
+from corpusforge import spec as specs
+from corpusforge.errors import AccountingError, RunError, UsageError
+from corpusforge.kernels import digest
+from corpusforge.plan import Unit, find_inputs, make_units
+from corpusforge.run import RunFolder, progress
+from corpusforge.shard import committed, read_json, shards_of, write_json
+from corpusforge.spec import CleanSpec
+from corpusforge.stages import clean as stages
+from corpusforge.stages import key_of, warm
+
+from . import clean as jobs
+from .engine import Engine
+
+
+def plan(inputs: Sequence[str], spec: CleanSpec) -> list[Unit]:
+    """Find and sniff the inputs, and cut them into units."""
+    if not inputs:
+        raise UsageError("no input", remedy="e.g. forge clean pages.warc.gz -o run/clean")
+    files = find_inputs(inputs, readers.READABLE)
+    return make_units(files, [readers.sniff(file.path) for file in files], spec.plan)
+
+
+def clean(
+    inputs: Sequence[str],
+    output: str,
+    spec: CleanSpec,
+    engine: Engine,
+    *,
+    fresh: bool,
+    quiet: bool,
+    max_failed_share: float | None,
+) -> manifest.Manifest:
+    """Run all stages in ``output``; see ``corpusforge.api.clean``."""
+    rules.load(spec.rules)  # a wrong rule name is told before anything is read
+    units = plan(inputs, spec)
+    spec = spec.model_copy(update={"inputs": []})  # paths are not part of what a run is
+    with RunFolder(output, "clean", spec, fresh=fresh) as run:
+        _match_plan(run, units)
+        done = _finished(run, units, spec)
+        if done is None:
+            done = _stages(run, units, spec, engine, quiet)
+        _check_failed(done, max_failed_share)
+        return done
+
+
+def _match_plan(run: RunFolder, units: Sequence[Unit]) -> None:
+    """Refuse a folder that was made from other inputs; write the plan of a new one."""
+
+    def ranges(values: Sequence[dict[str, Any]]) -> set[tuple[str, int, int]]:
+        return {(p["source"], p["start"], p["end"]) for u in values for p in u["pieces"]}
+
+    new = [unit.to_json() for unit in units]
+    old = read_json(run.file("plan.json"))
+    if old is not None and ranges(old["units"]) != ranges(new):
+        more = sorted(ranges(new) - ranges(old["units"]))
+        less = sorted(ranges(old["units"]) - ranges(new))
+        facts = [f"added {more[0][0]}"] if more else []
+        facts += [f"missing or changed {less[0][0]}"] if less else []
+        raise RunError(
+            f"this folder was made from other inputs: {', '.join(facts)}",
+            file=run.root,
+            remedy="choose another -o, the old inputs, or --fresh to start anew",
+        )
+    write_json(run.file("plan.json"), {"units": new})
+
+
+def _key(units: Sequence[Unit], spec: CleanSpec) -> str:
+    """What the run depends on: files, spec, rules, models."""
+    return key_of(*[stages.documents_key(spec, unit) for unit in units])
+
+
+def _finished(run: RunFolder, units: Sequence[Unit], spec: CleanSpec) -> manifest.Manifest | None:
+    """Return the manifest if the run is finished and its inputs are unchanged."""
+    if read_json(run.file("manifest.json")) is None:
+        return None
+    done = manifest.read(run.root, "clean")
+    if done.facts["inputs"] != _key(units, spec):
+        run.remove("manifest.json")
+        return None
+    for shard in done.shards:
+        if (
+            not run.fs.exists(run.file(shard.name))
+            or run.fs.size(run.file(shard.name)) != shard.bytes
+        ):
+            raise AccountingError(
+                "a shard is missing or has another length",
+                file=run.file(shard.name),
+                remedy="run again with --fresh",
+            )
+    run.remove("work", "progress")
+    return done
+
+
+def _stages(
+    run: RunFolder, units: Sequence[Unit], spec: CleanSpec, engine: Engine, quiet: bool
+) -> manifest.Manifest:
+    root, size = run.root, sum(unit.bytes for unit in units)
+    warm.warm(lambda: warm.clean(spec), quiet=quiet)
+
+    keys = {unit.name: stages.documents_key(spec, unit) for unit in units}
+    left = [unit for unit in units if not committed(root, "documents", unit.name, keys[unit.name])]
+    if left:
+        with progress(root, "documents", sum(u.bytes for u in left), quiet=quiet):
+            jobs.documents(engine, root, left, spec)
+    read = [_record(root, "documents", unit.name, keys[unit.name]) for unit in units]
+
+    names = [unit.name for unit in units]
+    signals = [shard for record in read for shard in shards_of(record, "signals")]
+    key = key_of("dedup", run.key, *[shard.sha256 for shard in signals])
+    ranges = spec.dedup.ranges
+    if not committed(root, "dedup", "removed", key):
+        run.remove("commits/dedup")
+        with progress(root, "dedup", 0, quiet=quiet):
+            for kind, method in (("exact", spec.dedup.exact), ("near", spec.dedup.near)):
+                if method != "none":
+                    jobs.dedup(engine, root, kind, names, ranges, key, size)
+            stages.resolve(root, names, ranges, spec.dedup.similarity, key)
+    removed = shards_of(_record(root, "dedup", "removed", key), "dedup")
+
+    last = {unit.name: key_of("settle", keys[unit.name], removed[0].sha256) for unit in units}
+    left_names = [name for name in names if not committed(root, "settle", name, last[name])]
+    if left_names:
+        with progress(root, "settle", 0, quiet=quiet):
+            jobs.settle(engine, root, [(name, last[name]) for name in left_names], spec, size)
+    settled = [_record(root, "settle", name, last[name]) for name in names]
+
+    counts = ledger.add([record["counts"] for record in settled])
+    ledger.balance(sum(record["rows"] for record in read), counts)
+    folders = ("corpus", "dropped", "ledger")
+    shards = [s for folder in folders for record in settled for s in shards_of(record, folder)]
+    done = manifest.Manifest(
+        kind="clean",
+        content=digest.to_hex(digest.combine([int(r["content"], 16) for r in settled])),
+        counts=counts,
+        spec=spec.model_dump(mode="json"),
+        spec_digest=specs.digest(spec),
+        shards=(*shards, *signals, *removed),
+        versions=manifest.versions(),
+        facts={"inputs": _key(units, spec)},
+    )
+    done.write(root)
+    run.remove("work", "progress")
+    return done
+
+
+def _record(root: str, stage: str, unit: str, key: str) -> dict[str, Any]:
+    record = committed(root, stage, unit, key)
+    if record is None:
+        raise RunError(
+            f"unit {unit} of stage {stage} has no output", file=root, remedy="run again to go on"
+        )
+    return record
+
+
+def _check_failed(done: manifest.Manifest, limit: float | None) -> None:
+    share = done.counts["failed"] / max(done.counts["in"], 1)
+    if limit is not None and share > limit:
+        raise AccountingError(
+            f"{done.counts['failed']} of {done.counts['in']} records failed ({share:.1%})",
+            expected=f"at most {limit:.1%}",
+            remedy="see the ledger for the errors, or raise --max-failed-share",
+        )

@@ -1,0 +1,93 @@
+"""``forge tokenize`` as Beam jobs: counts cross the shuffle as packed blobs, texts never do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from corpusforge.shard import committed
+from corpusforge.spec import TokenizeSpec
+from corpusforge.stages import key_of
+from corpusforge.stages import tokens as stages
+from corpusforge.stages.tokens import Texts
+
+from .engine import Engine, run
+
+
+class Count(beam.DoFn):
+    """Texts -> (range, blob) of their pre-token counts."""
+
+    def __init__(self, root: str, spec: dict[str, Any]) -> None:
+        self.root, self.spec = root, spec
+
+    def process(self, texts: dict[str, Any]) -> Iterable[tuple[int, bytes]]:
+        """Count one unit."""
+        return stages.count_map(self.root, Texts(**texts), TokenizeSpec(**self.spec))
+
+
+class Sum(beam.DoFn):
+    """(range, blobs) -> name of the range, once its counts are written."""
+
+    def __init__(self, root: str, key: str) -> None:
+        self.root, self.key = root, key
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[str]:
+        """Merge one range."""
+        number, blobs = element
+        yield stages.count_reduce(self.root, number, blobs, self.key)
+
+
+class Encode(beam.DoFn):
+    """Texts -> their name, once their token shard is written."""
+
+    def __init__(self, root: str, spec: dict[str, Any], key: str) -> None:
+        self.root, self.spec, self.key = root, spec, key
+
+    def process(self, texts: dict[str, Any]) -> Iterator[str]:
+        """Encode one unit."""
+        unit = Texts(**texts)
+        stages.encode(self.root, unit, TokenizeSpec(**self.spec), encode_key(self.key, unit))
+        yield unit.name
+
+
+def encode_key(key: str, texts: Texts) -> str:
+    """What the token shard of a unit depends on: the tokenizer and the text."""
+    return key_of("encode", key, texts.fingerprint)
+
+
+def count(engine: Engine, root: str, units: Sequence[Texts], spec: TokenizeSpec, key: str) -> None:
+    """Run the count stage."""
+    values = [unit.to_json() for unit in units]
+
+    def build(pipeline: beam.Pipeline) -> object:
+        return (
+            pipeline
+            | "units" >> beam.Create(values)
+            | "spread" >> beam.Reshuffle()
+            | "count" >> beam.ParDo(Count(root, spec.model_dump(mode="json")))
+            | "by range" >> beam.GroupByKey()
+            | "sum" >> beam.ParDo(Sum(root, key))
+        )
+
+    run(engine, sum(u.bytes for u in units), build, lambda: [u.name for u in units])
+
+
+def encode(engine: Engine, root: str, units: Sequence[Texts], spec: TokenizeSpec, key: str) -> None:
+    """Run the encode stage."""
+    values = [unit.to_json() for unit in units]
+
+    def build(pipeline: beam.Pipeline) -> object:
+        return (
+            pipeline
+            | "units" >> beam.Create(values)
+            | "spread" >> beam.Reshuffle()
+            | "encode" >> beam.ParDo(Encode(root, spec.model_dump(mode="json"), key))
+        )
+
+    def missing() -> list[str]:
+        done = [committed(root, "encode", u.name, encode_key(key, u)) for u in units]
+        return [unit.name for unit, found in zip(units, done, strict=True) if not found]
+
+    run(engine, sum(u.bytes for u in units), build, missing)

@@ -1,0 +1,335 @@
+"""The loader on small token folders: every token once, one order, exact state, provenance."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from corpusforge.errors import ForgeError, RunError, SpecError, UsageError
+from corpusforge.kernels.packing import IGNORED
+from corpusforge.loader import TokenLoader
+from corpusforge.manifest import Manifest
+from corpusforge.schema import tokens_schema
+from corpusforge.shard import ShardWriter
+
+SEQUENCE, BATCH = 32, 24
+EOT = 0
+
+
+def write(root, name, lengths, *, width=16, shards=3, digest="t", first=1, label=None):
+    """A token folder: document d has ``lengths[d]`` ids, all different but the end-of-text id."""
+    folder, schema, done, number = root / name, tokens_schema(width), [], 0
+    kind = np.uint16 if width == 16 else np.uint32
+    for part, sizes in enumerate(np.array_split(np.asarray(lengths, dtype=np.int64), shards)):
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        ids = (first + np.arange(offsets[-1])).astype(kind)
+        first += int(offsets[-1])
+        ids[offsets[1:] - 1] = EOT
+        names = [f"{label or name}/{number + i}" for i in range(len(sizes))]
+        number += len(sizes)
+        rows = pa.RecordBatch.from_arrays(
+            [
+                pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(ids)),
+                pa.array([hashlib.md5(one.encode()).digest() for one in names], pa.binary(16)),
+                pa.array([label or name] * len(names)).dictionary_encode(),
+                pa.array(["en"] * len(names)).dictionary_encode(),
+                pa.array((3 * sizes).astype(np.int32)),
+                pa.array(names),
+                pa.array([f"https://example.org/{one}" for one in names]),
+            ],
+            schema=schema,
+        )
+        writer = ShardWriter(str(folder), f"tokens/part-{part:05d}.arrow", schema, compress=False)
+        writer.write(rows)
+        done.append(writer.close())
+    Manifest(
+        kind="tokenize",
+        content=hashlib.sha256(f"{name} {list(lengths)}".encode()).hexdigest(),
+        counts={"documents": len(lengths), "tokens": int(sum(lengths))},
+        spec={},
+        spec_digest="",
+        shards=tuple(done),
+        facts={"tokenizer": {"vocab_size": 50_000, "eot": EOT, "digest": digest}},
+    ).write(str(folder))
+    return str(folder)
+
+
+LENGTHS = np.maximum(1, np.random.default_rng(3).lognormal(3, 1, 300)).astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """300 documents in three shards, about 9,000 tokens."""
+    return write(tmp_path_factory.mktemp("loader"), "tok", LENGTHS)
+
+
+def load(*folders, **changes):
+    """Open ``folders`` with small settings."""
+    settings = {"sequence": SEQUENCE, "batch": BATCH, "seed": 5, "packing": "bestfit", **changes}
+    return TokenLoader.open(list(folders), **settings)
+
+
+def same(one, other):
+    """Tell whether two batches are equal in every array."""
+    return all(np.array_equal(getattr(one, name), value) for name, value in vars(other).items())
+
+
+def take(loader, steps):
+    """The next batches of a loader."""
+    return [next(loader) for _ in range(steps)]
+
+
+@pytest.mark.parametrize("packing", ["chop", "bestfit"])
+@pytest.mark.parametrize("split", ["train", "heldout"])
+def test_an_epoch_trains_each_token_once(folder, packing, split):
+    """Targets are the next token of the document; only a piece's first token is never one."""
+    loader = load(folder, packing=packing, split=split, heldout=0.3)
+    loader.global_batch = loader.rows
+    batch = next(loader)
+    pieces = loader.documents(np.arange(loader.rows)).to_pydict()
+    used = batch.targets != IGNORED
+    after = batch.targets[used]
+    assert np.all((after == batch.inputs[used] + 1) | (after == EOT))
+    assert used.sum() == sum(pieces["length"]) - len(pieces["length"])
+    lengths = dict(zip((f"tok/{i}" for i in range(300)), LENGTHS.tolist(), strict=True))
+    held = set(pieces["source_id"])
+    total = sum(lengths[one] for one in held)
+    overlap = loader.rows - 1 if packing == "chop" else 0
+    assert sum(pieces["length"]) == total + overlap
+    ids = np.concatenate([batch.inputs[batch.segments >= 0], after])
+    assert len(np.unique(ids[ids != EOT])) == total - len(held)
+    expected = sum(
+        3 * lengths[one] * (size - 1) / lengths[one]
+        for one, size in zip(pieces["source_id"], pieces["length"], strict=True)
+    )
+    assert batch.target_bytes.sum() == pytest.approx(expected)
+
+
+def test_positions_and_segments_follow_the_pieces(folder):
+    """Positions restart where the segment changes, and padding has neither."""
+    batch = next(load(folder))
+    for at, of in zip(batch.positions, batch.segments, strict=True):
+        real = of[of >= 0]
+        for number in np.unique(real):
+            assert np.array_equal(at[of == number], np.arange((of == number).sum()))
+        assert np.array_equal(np.sort(real), real) and not at[of < 0].any()
+
+
+def test_heldout_is_the_same_for_every_tokenizer(folder, tmp_path):
+    """Ids decide: other lengths, widths and packing hold out the same documents."""
+    other = write(tmp_path, "other", LENGTHS + 3, width=32, shards=1, digest="u", label="tok")
+
+    def ids(where, split, **changes):
+        loader = load(where, split=split, heldout=0.2, **changes)
+        return set(loader.documents(np.arange(loader.rows)).column("id").to_pylist())
+
+    held = ids(folder, "heldout")
+    assert held == ids(other, "heldout", packing="chop", sequence=50)
+    assert not held & ids(folder, "train")
+    assert len(held | ids(folder, "train")) == 300 and 30 < len(held) < 90
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_resume_over_an_epoch_boundary(folder, tmp_path, weighted):
+    """From the state at any step, a new loader reads the batches that the first one read."""
+    folders = [folder, write(tmp_path, "more", [9] * 80, first=20_000)]
+    weights = {folders[0]: 1.0, folders[1]: 2.0} if weighted else None
+    loader = load(*folders, weights=weights)
+    steps = 3 * loader.rows // BATCH
+    assert steps * BATCH % loader.rows, "an epoch must end inside a batch"
+    states, batches = [], []
+    for _ in range(steps):
+        states.append(json.loads(json.dumps(loader.state())))
+        batches.append(next(loader))
+    assert any(len(np.unique(batch.epochs)) > 1 for batch in batches)
+    assert states[-1]["epoch"] > 0
+    for at in (0, 1, steps // 3, steps // 3 + 1, steps - 2):
+        again = load(*folders, weights=weights)
+        again.load_state(states[at])
+        assert all(map(same, take(again, steps - at), batches[at:]))
+
+
+def test_ranks_see_parts_of_one_batch(folder):
+    """1, 2, 3 and 8 ranks: their parts, one after the other, are the global batch."""
+    loader = load(folder)
+    position = loader.rows - 5
+    whole = loader.batch(position)
+    for world in (1, 2, 3, 8):
+        parts = [loader.batch(position, rank, world) for rank in range(world)]
+        for name, value in vars(whole).items():
+            assert np.array_equal(np.concatenate([getattr(part, name) for part in parts]), value)
+    with pytest.raises(UsageError, match="cannot be cut into 5 equal parts"):
+        loader.batch(0, 0, 5)
+
+
+def test_another_batch_size_reads_the_same_rows(folder):
+    """The state counts rows, so a run goes on with a batch of another size."""
+    loader, small = load(folder), load(folder, batch=7)
+    take(loader, 2)
+    small.load_state(loader.state())
+    assert np.array_equal(
+        np.concatenate([batch.rows for batch in take(small, 24)]),
+        np.concatenate([batch.rows for batch in take(loader, 7)]),
+    )
+
+
+def test_state_is_small_and_refuses_other_data(folder, tmp_path):
+    """Under 1 KB late in a run; another data digest, plan or seed is refused with both named."""
+    loader = load(folder)
+    loader.position = 10**9
+    state = loader.state()
+    assert len(json.dumps(state)) < 1024
+    other = load(write(tmp_path, "other", [40] * 50))
+    with pytest.raises(RunError, match=f"{loader.tokens.data}.*{other.tokens.data}"):
+        other.load_state(state)
+    with pytest.raises(RunError, match=r"bestfit 32.*chop 32"):
+        load(folder, packing="chop").load_state(state)
+    with pytest.raises(RunError, match="seed 5; expected 6"):
+        load(folder, seed=6).load_state(state)
+    with pytest.raises(RunError, match="'seed' is missing"):
+        loader.load_state({key: value for key, value in state.items() if key != "seed"})
+
+
+def test_plan_is_stored_once_and_found(folder, tmp_path):
+    """A stored plan is read instead of made again, one file a key, and gives the same batches."""
+    plain, stored = load(folder), load(folder, plan_folder=str(tmp_path))
+    (file,) = tmp_path.iterdir()
+    before = file.stat()
+    found = load(folder, plan_folder=str(tmp_path))
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert same(next(plain), next(stored)) and same(next(found), plain.batch(0))
+    load(folder, plan_folder=str(tmp_path), sequence=16)
+    load(folder, plan_folder=str(tmp_path), split="heldout", heldout=0.1)
+    assert len(list(tmp_path.iterdir())) == 3
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(RunError, match=r"not a plan.*delete it"):
+        load(folder, plan_folder=str(tmp_path))
+
+
+def test_documents_of_a_batch(folder):
+    """The pieces that `documents` names hold the tokens of the batch, in its order."""
+    loader = load(folder)
+    batch = loader.batch(70)
+    table = loader.documents(batch.rows)
+    first = np.concatenate([[1], 1 + np.cumsum(LENGTHS)])
+    for row in table.to_pylist():
+        number = int(row["source_id"].split("/")[1])
+        place = batch.rows.tolist().index(row["row"])
+        seen = batch.inputs[place][batch.segments[place] == row["piece"]]
+        assert row["source"] == "tok" and row["url"].endswith(row["source_id"])
+        assert row["id"] == hashlib.md5(row["source_id"].encode()).digest()
+        ids = first[number] + row["start"] + np.arange(row["length"])
+        if row["start"] + row["length"] == LENGTHS[number]:
+            ids[-1] = EOT
+        assert seen.tolist() == ids[: len(seen)].tolist() and len(seen) >= row["length"] - 1
+    assert table.num_rows == sum(len(np.unique(of[of >= 0])) for of in batch.segments)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_steps_of_a_document(folder, tmp_path, weighted):
+    """The steps found by formula are those found by reading the batches of a run."""
+    folders = [folder, write(tmp_path, "more", [100, *[9] * 80], first=20_000)]
+    weights = {folders[0]: 1.0, folders[1]: 3.0} if weighted else None
+    loader, steps, seen = load(*folders, weights=weights, heldout=0.2), 40, {}
+    for step in range(steps):
+        batch = next(loader)
+        for row, epoch in zip(batch.rows, batch.epochs.tolist(), strict=True):
+            for id_ in loader.documents(np.array([row])).column("id").to_pylist():
+                seen.setdefault(id_, set()).add((epoch, step))
+    ids = [one for batch in loader.tokens.batches for one in batch.column("id").to_pylist()]
+    assert all(loader.steps_of(id_, steps) == sorted(seen.get(id_, ())) for id_ in ids)
+    assert len(seen) < len(ids)
+    with pytest.raises(ForgeError, match="no token shard holds document 00"):
+        loader.steps_of(bytes(16), steps)
+
+
+def test_order_of_folders_does_not_matter(folder, tmp_path):
+    """Folders are taken by their data's digest."""
+    other = write(tmp_path, "more", [50] * 60, first=20_000)
+    assert same(next(load(folder, other)), next(load(other, folder)))
+    weights = {folder: 1.0, other + "/": 2.0}
+    one, two = load(folder, other, weights=weights), load(other, folder, weights=weights)
+    assert same(next(one), next(two)) and not same(one.batch(0), load(folder, other).batch(0))
+
+
+def test_weights_are_shares_of_rows(folder, tmp_path):
+    """A small folder with half of the weight is half of the rows, read in several epochs."""
+    small = write(tmp_path, "small", [20] * 30, first=20_000)
+    loader = load(folder, small, weights={folder: 1.0, small: 1.0}, batch=10_000)
+    batch = next(loader)
+    sources = loader.documents(np.arange(loader.rows)).to_pydict()
+    rows = {
+        row
+        for row, source in zip(sources["row"], sources["source"], strict=True)
+        if source == "small"
+    }
+    mine = np.isin(batch.rows, list(rows))
+    assert abs(mine.mean() - 0.5) < 0.001
+    assert batch.epochs[mine].max() > batch.epochs[~mine].max() > 0
+
+
+def damage(folder, what):
+    """Spoil a token folder."""
+    shard = Path(folder) / "tokens" / "part-00001.arrow"
+    manifest = Path(folder) / "manifest.json"
+    if what == "shard":
+        shard.unlink()
+    elif what == "cut":
+        shard.write_bytes(shard.read_bytes()[:-200])
+    elif what == "text":
+        shard.write_bytes(b"x" * shard.stat().st_size)
+    elif what == "other":
+        shard.write_bytes((Path(folder) / "tokens" / "part-00002.arrow").read_bytes())
+    elif what == "kind":
+        manifest.write_text(manifest.read_text().replace('"tokenize"', '"clean"'))
+    elif what == "manifest":
+        manifest.unlink()
+    elif what == "tokenizer":
+        manifest.write_text(manifest.read_text().replace('"tokenizer"', '"other"'))
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("shard", "part-00001.arrow: not a token shard"),
+        ("cut", "part-00001.arrow: "),
+        ("text", "part-00001.arrow: not a token shard"),
+        ("other", "part-00001.arrow: .* documents in .* bytes; expected "),
+        ("kind", "this is a clean run"),
+        ("manifest", "no finished run"),
+        ("tokenizer", "names no tokenizer"),
+    ],
+)
+def test_a_spoilt_folder_is_one_line(tmp_path, what, message):
+    """What is wrong with a token folder is said with its path in one line."""
+    folder = write(tmp_path, "tok", [30, 40, 50, 60, 70, 80, 99])
+    damage(folder, what)
+    with pytest.raises(ForgeError, match=message) as caught:
+        load(folder)
+    assert folder in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_cannot_be_asked(folder, tmp_path):
+    """Missing and differing folders, empty splits, packings to come and wrong weights."""
+    twin = write(tmp_path, "twin", [30] * 9, digest="another")
+    small = write(tmp_path, "small", [30] * 9, first=20_000)
+    cases = [
+        (ForgeError, "no token folder is given", (), {}),
+        (ForgeError, "no finished run", (str(tmp_path / "none"),), {}),
+        (ForgeError, "tokenizer digest .*one tokenizer", (folder, twin), {}),
+        (ForgeError, "holds the same data", (folder, folder), {}),
+        (ForgeError, "heldout split holds none of 300", (folder,), {"split": "heldout"}),
+        (SpecError, "'pairs' comes with the masked objective", (folder,), {"packing": "pairs"}),
+        (SpecError, "'spans' comes with the encoder-decoder", (folder,), {"packing": "spans"}),
+        (SpecError, "'rows' is unknown", (folder,), {"packing": "rows"}),
+        (SpecError, "names 'x', no input", (folder,), {"weights": {"x": 1.0}}),
+        (SpecError, "weight 0.0", (folder,), {"weights": {folder: 0.0}}),
+        (SpecError, "leaves out", (folder, small), {"weights": {folder: 1.0}}),
+    ]
+    for kind, message, folders, changes in cases:
+        with pytest.raises(kind, match=message) as caught:
+            load(*folders, **changes)
+        assert "\n" not in str(caught.value)

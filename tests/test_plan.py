@@ -1,0 +1,96 @@
+"""The plan depends on inputs and spec only; wrong inputs are one line."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpusforge.errors import InputError, UsageError
+from corpusforge.plan import InputFile, Unit, find_inputs, largest_first, make_units
+from corpusforge.spec import Plan
+
+READABLE = (".jsonl", ".warc.gz")
+
+
+def write(path, text="x"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def test_sources_are_label_and_relative_path(tmp_path):
+    """Folders give label/relative path, files their name, labels replace the name."""
+    write(tmp_path / "in/b.jsonl"), write(tmp_path / "in/sub/a.jsonl"), write(tmp_path / "in/x.txt")
+    single = write(tmp_path / "c.jsonl")
+    found = find_inputs([single, f"crawl={tmp_path}/in"], READABLE)
+    assert [f.source for f in found] == ["c.jsonl", "crawl/b.jsonl", "crawl/sub/a.jsonl"]
+    assert [f.source for f in find_inputs([f"{tmp_path}/in/*.jsonl"], READABLE)] == ["b.jsonl"]
+
+
+def test_order_of_arguments_does_not_matter(tmp_path):
+    """The same files in any order give the same list."""
+    paths = [write(tmp_path / name) for name in ("b.jsonl", "a.jsonl", "c.jsonl")]
+    assert find_inputs(paths, READABLE) == find_inputs(paths[::-1], READABLE)
+
+
+def test_two_inputs_of_one_label_are_refused(tmp_path):
+    """The remedy names labels."""
+    one, two = write(tmp_path / "x/a.jsonl"), write(tmp_path / "y/a.jsonl")
+    with pytest.raises(UsageError, match=r"two inputs are called 'a.jsonl'.*give them labels"):
+        find_inputs([one, two], READABLE)
+    assert len(find_inputs([f"x={one}", f"y={two}"], READABLE)) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: str(p / "none.jsonl"), "no such file or folder"),
+        (lambda p: str(p / "*.warc.gz"), "no file matches this pattern"),
+        (lambda p: write(p / "d/readme.txt").rsplit("/", 1)[0], "holds no readable file"),
+        (lambda p: write(p / "empty.jsonl", ""), r"empty \(0 bytes\)"),
+    ],
+)
+def test_unusable_inputs_are_one_line(tmp_path, make, message):
+    """Each names the path; exit code 3."""
+    with pytest.raises(InputError, match=message) as caught:
+        find_inputs([make(tmp_path)], READABLE)
+    assert str(tmp_path) in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+@given(
+    sizes=st.lists(st.integers(1, 1 << 20), min_size=1, max_size=20),
+    unit=st.integers(1 << 16, 1 << 19),
+    kind=st.sampled_from([("warc", "gzip"), ("jsonl", "gzip")]),
+)
+def test_units_cover_every_byte_once(sizes, unit, kind):
+    """Pieces tile each file; only files that can be cut are cut; JSON form is lossless."""
+    files = [InputFile(f"/{i}", f"{i:03}", size, "m") for i, size in enumerate(sizes)]
+    units = make_units(files, [kind] * len(files), Plan(unit_bytes=unit))
+    for file in files:
+        pieces = [p for u in units for p in u.pieces if p.source == file.source]
+        assert pieces[0].start == 0
+        assert pieces[-1].end == file.size
+        assert all(a.end == b.start for a, b in pairwise(pieces))
+        if kind == ("jsonl", "gzip"):
+            assert len(pieces) == 1
+        elif file.size > unit:
+            assert max(p.end - p.start for p in pieces) <= unit
+    assert [Unit.from_json(u.to_json()) for u in units] == units
+    assert sorted(u.name for u in largest_first(units)) == [u.name for u in units]
+
+
+def test_a_changed_file_changes_the_fingerprint():
+    """Size or change mark of a file is part of what a unit depends on."""
+    kinds = [("jsonl", "none")]
+    one = make_units([InputFile("/a", "a", 10, "1")], kinds, Plan())[0]
+    assert (
+        one.fingerprint == make_units([InputFile("/b", "a", 10, "1")], kinds, Plan())[0].fingerprint
+    )
+    assert (
+        one.fingerprint != make_units([InputFile("/a", "a", 10, "2")], kinds, Plan())[0].fingerprint
+    )
+    assert (
+        one.fingerprint != make_units([InputFile("/a", "a", 11, "1")], kinds, Plan())[0].fingerprint
+    )

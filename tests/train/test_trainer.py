@@ -1,0 +1,167 @@
+"""The loop: it learns, stops and goes on in the same bits, divides by all targets, refuses."""
+
+import json
+
+import pytest
+import torch
+from corpusforge.train import checkpoint
+from corpusforge.train.evaluate import evaluate
+from corpusforge.train.generate import generate
+from corpusforge.train.metrics import read
+from corpusforge.train.trainer import Trainer, train
+from tiny import small, texts, write_tokens
+
+from corpusforge.errors import InputError, RunError
+
+
+class Stop:
+    """An interrupt that comes after ``steps`` looks."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    @property
+    def requested(self):
+        self.left -= 1
+        return self.left < 0
+
+
+def stopped(folders, out, spec, steps):
+    """Train, interrupted as if by a signal after ``steps`` steps of this process."""
+    trainer = Trainer(folders, out, spec, lambda record: None)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(Stop(steps - 1))
+    trainer.metrics.close()
+
+
+def final(out):
+    """Bytes of the newest checkpoint's files and of the metrics."""
+    path = checkpoint.existing(out).path
+    files = [path / name for name in (*checkpoint.FILES, "manifest.json")]
+    return [file.read_bytes() for file in [*files, out / "metrics.jsonl"]]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"run__steps": 50, "run__checkpoint_every": 30, "run__evaluate_every": 25},
+        {"model__dropout": 0.2, "optim__name": "adafactor", "run__accumulate": 2},
+        {"data__document_mask": True, "data__packing": "chop", "optim__name": "adam"},
+        {"run__precision": "bf16", "run__log_every": 4},
+    ],
+    ids=["epochs", "dropout-adafactor", "mask-chop", "bf16"],
+)
+def test_stopped_and_resumed_is_bit_equal(tokens, tmp_path, changes):
+    """Stopped twice and resumed, the files are those of an undisturbed run."""
+    spec = small(**changes)
+    whole = train([tokens], str(tmp_path / "whole"), spec)
+    for steps in (3, spec.run.steps // 2):
+        stopped([tokens], tmp_path / "parts", spec, steps)
+    parts = train([tokens], str(tmp_path / "parts"), spec)
+    assert final(tmp_path / "parts") == final(tmp_path / "whole")
+    assert parts == whole
+    if spec.run.steps == 50:
+        trainer = Trainer([tokens], tmp_path / "whole", spec, lambda record: None)
+        assert trainer.loader.state()["epoch"] >= 1
+        trainer.metrics.close()
+
+
+def test_accumulation_is_the_same_batch(tokens, tmp_path):
+    """Slices are divided by the targets of the whole batch, so two slices equal one."""
+    losses = []
+    for slices in (1, 2, 4):
+        spec = small(run__accumulate=slices, data__packing="bestfit")
+        train([tokens], str(tmp_path / str(slices)), spec)
+        losses.append(torch.tensor([r["loss"] for r in read(tmp_path / str(slices))]))
+    torch.testing.assert_close(losses[1], losses[0], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(losses[2], losses[0], rtol=1e-6, atol=1e-6)
+
+
+def test_overfits_one_batch(tmp_path):
+    """On four rows the loss goes near 0 and the text comes back word by word."""
+    folder = write_tokens(tmp_path / "tok", texts(3, seed=9))
+    spec = small(
+        run__steps=150, run__batch=4, data__heldout=0.0, optim__learning_rate=1e-2,
+        model__width=64, optim__warmup=0.1, run__log_every=50,
+    )  # fmt: skip
+    done = train([folder], str(tmp_path / "out"), spec)
+    assert done["last_loss"] < 0.1 < 5 < done["first_loss"]
+    assert done["perplexity"] is None
+    words = texts(3, seed=9)[0]
+    start, rest = words[:20], words[20:60]
+    assert rest[:25] in generate(str(tmp_path / "out"), start, temperature=0, tokens=30)
+
+
+def test_learns_and_reports(tokens, tmp_path):
+    """The result's figures, one metrics line a step, and evaluation again gives the same."""
+    spec = small(run__steps=40, run__evaluate_every=20)
+    seen = []
+    done = train([tokens], str(tmp_path), spec, progress=seen.append)
+    lines = read(tmp_path)
+    assert [line["step"] for line in lines] == list(range(1, 41))
+    assert [line["step"] for line in lines if "perplexity" in line] == [20, 40]
+    assert [{**line, "steps": 40} for line in lines] == seen
+    assert (done["first_loss"], done["last_loss"]) == (lines[0]["loss"], lines[-1]["loss"])
+    assert done["last_loss"] < done["first_loss"] - 1
+    assert done["bits_per_byte"] < 8 < done["perplexity"] < 320
+    assert len(done["continuations"]) == 3
+    again = evaluate(str(tmp_path), [tokens], rows=spec.run.evaluate_rows)
+    assert again["heldout_loss"] == pytest.approx(done["heldout_loss"], rel=1e-6)
+    other = write_tokens(tmp_path / "tok", texts(60), digest="u")
+    with pytest.raises(InputError, match="made with the tokenizer u; expected the model's, t"):
+        evaluate(str(tmp_path), [other])
+    assert set(json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])) == {
+        "step", "loss", "gradient_norm", "learning_rate", "tokens",
+    }  # fmt: skip
+
+
+def test_a_finished_run_is_left_alone(tokens, tmp_path):
+    """Run again it trains nothing and gives the same result."""
+    first = train([tokens], str(tmp_path), small())
+    before = final(tmp_path)
+    assert train([tokens], str(tmp_path), small()) == first
+    assert final(tmp_path) == before
+
+
+def test_a_loss_that_is_not_finite(tokens, tmp_path):
+    """The run stops before the weights are touched, with step, documents, last good checkpoint."""
+    spec = small(run__checkpoint_every=1, optim__clip=0.0)
+    stopped([tokens], tmp_path, spec, 3)
+    trainer = Trainer([tokens], tmp_path, spec, lambda record: None)
+    with torch.no_grad():
+        trainer.model.tokens.weight[:] = float("nan")
+    with pytest.raises(RunError) as caught:
+        trainer.run(Stop(100))
+    trainer.metrics.close()
+    message = str(caught.value)
+    assert "step 4: loss nan" in message
+    assert "https://example.org/" in message
+    assert "last good checkpoint: checkpoints/step-000003" in message
+    assert checkpoint.existing(tmp_path).step == 3
+
+
+def test_another_spec_or_data_is_refused(tokens, tmp_path):
+    """A checkpoint only goes on with its own spec and data, and says what differs."""
+    spec = small()
+    stopped([tokens], tmp_path / "out", spec, 4)
+    other = small(optim__learning_rate=1e-3)
+    with pytest.raises(RunError, match=r"optim.learning_rate \(0.003 -> 0.001\)"):
+        train([tokens], str(tmp_path / "out"), other)
+    folder = write_tokens(tmp_path / "tok", texts(300, seed=1), content="other")
+    with pytest.raises(RunError, match="the state was taken with data"):
+        train([folder], str(tmp_path / "out"), spec)
+
+
+def test_a_damaged_checkpoint_costs_only_its_steps(tokens, tmp_path):
+    """The one before is taken, it is said so, and the end is the same."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    train([tokens], str(whole), small())
+    stopped([tokens], out, small(), 7)
+    file = out / "checkpoints/step-000007/model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    seen = []
+    train([tokens], str(out), small(), progress=seen.append)
+    said = [record["message"] for record in seen if "message" in record]
+    assert "step-000007 is passed over" in said[0]
+    assert said[1] == "goes on after step 5"
+    assert final(out) == final(whole)

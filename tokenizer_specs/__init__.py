@@ -1,0 +1,1 @@
+"""Tokenizer specs that come with the package, by name."""

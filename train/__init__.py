@@ -1,0 +1,1 @@
+"""Training on torch: token shards to a model. The only folder that imports torch."""

@@ -1,0 +1,114 @@
+"""Sampling continuations: temperature, top-k, top-p, seed; keys and values are computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from corpusforge.errors import UsageError
+from corpusforge.tokenizer import Tokenizer
+
+from .cache import KeyValueCache
+from .model import Transformer
+from .restore import restore
+
+
+def sample(
+    model: Transformer,
+    prompt: Sequence[int],
+    *,
+    tokens: int,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    cached: bool = True,
+) -> Iterator[int]:
+    """Yield ``tokens`` ids that go on from ``prompt`` (one id or more), one by one.
+
+    Temperature 0 takes the likeliest. ``top_k`` keeps the k likeliest (0: all), ``top_p`` the
+    fewest that hold that much probability (Holtzman et al. 2020). Past the model's longest row the
+    older half of the context is forgotten. ``cached=False`` reads the context anew for each token.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    context = list(prompt)[-model.sequence :]
+    cache = KeyValueCache(model) if cached else None
+    fresh = context  # what the model has not read yet
+    for _ in range(tokens):
+        if len(context) > model.sequence:
+            context = fresh = context[-(model.sequence // 2 + 1) :]
+            cache = KeyValueCache(model) if cached else None
+        with torch.inference_mode():
+            read = torch.tensor([fresh if cached else context])
+            hidden = model(read, causal=True, cache=cache)
+            scores = model.logits(hidden[0, -1])
+        token = choose(scores, temperature, top_k, top_p, generator)
+        yield token
+        context = [*context, token]
+        fresh = [token]
+
+
+def choose(
+    scores: Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator
+) -> int:
+    """Draw one id from logits [V]."""
+    if temperature == 0:
+        return int(scores.argmax())
+    ranked, ids = torch.sort(scores / temperature, descending=True, stable=True)
+    if top_k:
+        ranked, ids = ranked[:top_k], ids[:top_k]
+    chances = torch.softmax(ranked, dim=0)
+    if top_p < 1:
+        before = chances.cumsum(0) - chances  # mass of the likelier ones; 0 for the likeliest
+        chances = chances.where(before < top_p, torch.zeros(()))
+    return int(ids[torch.multinomial(chances, 1, generator=generator)])
+
+
+def generate(
+    model_folder: str,
+    prompt: str,
+    *,
+    tokens: int = 64,
+    temperature: float = 0.8,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 0,
+) -> str:
+    """Return the text that a trained model puts after ``prompt``, up to the end of the text.
+
+    Raises UsageError for a prompt without tokens or a setting out of range.
+    """
+    if temperature < 0 or top_k < 0 or not 0 < top_p <= 1 or tokens < 1:
+        raise UsageError(
+            f"temperature {temperature}, top_k {top_k}, top_p {top_p}, tokens {tokens}",
+            expected="temperature >= 0, top_k >= 0, 0 < top_p <= 1, tokens >= 1",
+        )
+    model, _, _ = restore(Path(model_folder))
+    tokenizer = Tokenizer.load(str(Path(model_folder, "tokenizer")))
+    ids = tokenizer.encode_batch(pa.array([prompt])).values.to_pylist()
+    if not ids:
+        raise UsageError("the prompt is empty", remedy='e.g. --prompt "The"')
+    drawn = sample(
+        model,
+        ids,
+        tokens=tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+    )
+    return tokenizer.decode(until(tokenizer.eot, drawn))
+
+
+def until(end: int | None, ids: Iterator[int]) -> list[int]:
+    """Collect ``ids`` before the first ``end``."""
+    taken = []
+    for token in ids:
+        if token == end:
+            break
+        taken.append(token)
+    return taken

@@ -1,0 +1,112 @@
+"""Cross entropy over the vocabulary in chunks: the logits [N, V] never exist whole.
+
+The gradients are computed in the forward pass, chunk by chunk, and only scaled in the backward
+pass; so a step holds one chunk of logits, the gradient of the hidden states and that of the matrix.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+IGNORE = -100  # a target that counts nowhere
+CHUNK = 512  # rows of logits at a time
+
+
+def cross_entropy(
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    *,
+    smoothing: float = 0.0,
+    chunk: int = CHUNK,
+) -> tuple[Tensor, Tensor]:
+    """Sum of the cross entropy of ``hidden @ weight.T`` over the targets that are not IGNORE.
+
+    Equals ``F.cross_entropy(..., reduction="sum", label_smoothing=smoothing)`` in value and
+    gradient. Under autocast the two products run in its dtype, everything else in float32.
+
+    Args:
+        hidden: [..., D]. weight: [V, D]. targets: int64 [...].
+        smoothing: share of the target spread over the vocabulary (Szegedy et al. 2016).
+
+    Returns:
+        The sum (float32 scalar, differentiable) and the negative log-likelihoods of the targets,
+        float32 [...], 0 where ignored, without smoothing and without gradient.
+    """
+    total, nll = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden.reshape(-1, hidden.shape[-1]), weight, targets.reshape(-1), smoothing, chunk
+    )
+    return total, nll.view(targets.shape)
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Forward returns (sum, nll) and keeps the gradients; backward scales them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float, chunk: int
+    ) -> tuple[Tensor, Tensor]:
+        device = hidden.device.type
+        dtype = hidden.dtype
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        kept = (targets != IGNORE).nonzero().squeeze(1)
+        every = len(kept) == len(targets)
+        h = (hidden if every else hidden[kept]).to(dtype)
+        t = targets if every else targets[kept]
+        w = weight.to(dtype)
+        needs_hidden, needs_weight = ctx.needs_input_grad[:2]
+        grad_hidden = torch.empty_like(h) if needs_hidden else None
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if needs_weight else None
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        nll = torch.empty(len(t), dtype=torch.float32, device=hidden.device)
+        with torch.autocast(device, enabled=False):
+            for start in range(0, len(t), chunk):
+                part = slice(start, start + chunk)
+                logits = (h[part] @ w.t()).float()
+                log_p = torch.log_softmax(logits, dim=1)
+                picked = t[part, None]
+                losses = log_p.gather(1, picked).squeeze(1).neg_()
+                nll[part] = losses
+                if smoothing:
+                    total += ((1 - smoothing) * losses - smoothing * log_p.mean(1)).sum()
+                else:
+                    total += losses.sum()
+                if grad_hidden is None and grad_weight is None:
+                    continue
+                # d loss / d logits = softmax - (1 - smoothing) onehot - smoothing / V
+                slope = log_p.exp_()
+                if smoothing:
+                    slope -= smoothing / weight.shape[0]
+                slope.scatter_add_(1, picked, torch.full_like(losses, smoothing - 1)[:, None])
+                slope = slope.to(dtype)
+                if grad_hidden is not None:
+                    torch.mm(slope, w, out=grad_hidden[part])
+                if grad_weight is not None:
+                    if dtype == torch.float32:
+                        grad_weight.addmm_(slope.t(), h[part])
+                    else:
+                        grad_weight += slope.t() @ h[part]
+        if grad_hidden is not None and not every:
+            grad_hidden = torch.zeros_like(hidden, dtype=dtype).index_copy_(0, kept, grad_hidden)
+        if not every:
+            nll = torch.zeros_like(targets, dtype=torch.float32).index_copy_(0, kept, nll)
+        ctx.save_for_backward(grad_hidden, grad_weight)
+        ctx.dtypes = hidden.dtype, weight.dtype
+        ctx.mark_non_differentiable(nll)
+        return total, nll
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_total: Tensor, _: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        hidden_dtype, weight_dtype = ctx.dtypes
+        if grad_hidden is not None:
+            grad_hidden = (grad_hidden * grad_total).to(hidden_dtype)
+        if grad_weight is not None:
+            grad_weight = (grad_weight * grad_total).to(weight_dtype)
+        return grad_hidden, grad_weight, None, None, None

@@ -1,0 +1,44 @@
+"""From a training step to the documents it read: recomputed from spec and plan, never logged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from corpusforge import manifest
+from corpusforge.errors import UsageError
+from corpusforge.loader import TokenLoader
+from corpusforge.spec import TrainSpec, parse
+
+from .trainer import PLANS
+
+
+def documents_of_step(root: str, step: int) -> list[dict[str, Any]]:
+    """Pieces that optimizer step ``step`` (from 1) of a finished model read, row by row.
+
+    Each is {row, piece, id (hex), source, source_id, url, start, length}.
+    """
+    run = manifest.read(root, "train")
+    spec = parse(TrainSpec, run.spec, file=root)
+    if not 1 <= step <= spec.run.steps:
+        raise UsageError(
+            f"--step {step}", expected=f"1 to {spec.run.steps}", remedy="name a step of this run"
+        )
+    loader = TokenLoader.open(
+        [parent["path"] for parent in run.facts["parents"]],
+        sequence=spec.data.sequence,
+        batch=spec.run.batch,
+        seed=spec.data.seed,
+        packing=spec.data.packing,
+        split="train",
+        heldout=spec.data.heldout,
+        plan_folder=f"{root}/{PLANS}",
+        weights=spec.weights or None,
+    )
+    loader.load_state(_state_before(loader, step))
+    pieces = loader.documents(next(loader).rows)
+    return [{**row, "id": row["id"].hex()} for row in pieces.to_pylist()]
+
+
+def _state_before(loader: TokenLoader, step: int) -> dict[str, Any]:
+    state = loader.state()
+    return {**state, "position": (step - 1) * loader.global_batch}

@@ -1,0 +1,117 @@
+"""A whole train run: the locked run folder around the trainer, and its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from corpusforge import manifest
+from corpusforge import spec as specs
+from corpusforge.errors import RunError
+from corpusforge.run import RunFolder
+from corpusforge.shard import Shard, exists, file_sha256
+from corpusforge.spec import TrainSpec
+
+from .trainer import train
+
+FILES = ("model.safetensors", "optim.safetensors", "state.json")
+
+
+def run_train(
+    folders: Sequence[str],
+    output: str,
+    spec: TrainSpec,
+    *,
+    workers: int,
+    fresh: bool,
+    quiet: bool,
+) -> manifest.Manifest:
+    """Train in ``output``; see ``corpusforge.api.train``."""
+    parents = [
+        {"path": str(folder), "content": manifest.read(folder, "tokenize").content}
+        for folder in folders
+    ]
+    spec = spec.model_copy(update={"inputs": []})
+    with RunFolder(output, "train", spec, fresh=fresh) as run:
+        if exists(run.root, "manifest.json"):
+            done = manifest.read(run.root, "train")
+            if [p["content"] for p in done.facts["parents"]] == [p["content"] for p in parents]:
+                return done
+            raise RunError(
+                "this model was trained on other token folders",
+                file=run.root,
+                remedy="choose another -o, or --fresh to start anew",
+            )
+        facts = train(
+            folders,
+            run.root,
+            spec,
+            workers=workers,
+            quiet=quiet,
+            progress=None if quiet else progress(spec.run.steps),
+        )
+        return _manifest(run, spec, parents, facts)
+
+
+def _manifest(
+    run: RunFolder, spec: TrainSpec, parents: list[dict[str, str]], facts: dict[str, Any]
+) -> manifest.Manifest:
+    names = [f"{facts['checkpoint']}/{name}" for name in FILES]
+    names += [f"tokenizer/{path.name}" for path in sorted(Path(run.root, "tokenizer").iterdir())]
+    names += ["metrics.jsonl"]
+    shards = [Shard(name, 0, *file_sha256(run.root, name)) for name in names]
+    content = hashlib.sha256("".join(shard.sha256 for shard in shards[:3]).encode()).hexdigest()
+    rows = {"in": facts["tokens"], "kept": facts["tokens"], "dropped": 0, "failed": 0}
+    done = manifest.Manifest(
+        kind="train",
+        content=content,
+        counts=rows,
+        spec=spec.model_dump(mode="json"),
+        spec_digest=specs.digest(spec),
+        shards=tuple(shards),
+        parent=parents[0],
+        versions=manifest.versions(),
+        facts={"parents": parents, **facts},
+    )
+    done.write(run.root)
+    return done
+
+
+def progress(steps: int) -> Callable[[dict[str, Any]], None]:
+    """Show step, loss, tokens/s and the time left on stderr: a bar, or a line now and then."""
+    start = time.monotonic()
+    first: dict[str, int] = {}
+    shown = 0.0
+
+    def show(record: dict[str, Any]) -> None:
+        nonlocal shown
+        if "message" in record:
+            print(f"train: {record['message']}", file=sys.stderr, flush=True)
+            return
+        now = time.monotonic()
+        if not first:
+            first.update(step=record["step"] - 1, tokens=0)
+            first["tokens"] = record["tokens"] // record["step"] * (record["step"] - 1)
+        done = record["step"] - first["step"]
+        rate = (record["tokens"] - first["tokens"]) / max(now - start, 1e-9)
+        left = (steps - record["step"]) * (now - start) / done
+        text = (
+            f"train: step {record['step']}/{steps} · loss {record['loss']:.3f} · "
+            f"{rate:,.0f} tokens/s · ETA {left:,.0f} s"
+        )
+        if "perplexity" in record:
+            text += f" · held-out perplexity {record['perplexity']:.1f}"
+        live = sys.stderr.isatty()
+        if live or "perplexity" in record or record["step"] in (1, steps) or now - shown > 10:
+            shown = now
+            width = os.get_terminal_size(sys.stderr.fileno()).columns if live else len(text)
+            end = "\n" if not live or "perplexity" in record else ""
+            print(("\r" if live else "") + text[:width].ljust(width), end=end, file=sys.stderr)
+            sys.stderr.flush()
+
+    return show

@@ -1,0 +1,313 @@
+"""The training loop: resume, step, log, evaluate, save. A function of (data, spec) alone.
+
+Every source of randomness is keyed by (seed, step), the loader's order by (seed, position), so a
+run that is killed at any moment and started again ends in the same bits as one that was not. It
+knows no objective by name and no clock: whoever wants rates takes them from ``progress``.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from corpusforge import spec as specs
+from corpusforge.errors import RunError
+from corpusforge.loader import Batch, TokenLoader
+from corpusforge.spec import TrainSpec
+from corpusforge.tokenizer import Tokenizer
+
+from . import checkpoint, metrics, optim
+from .evaluate import heldout, heldout_loader
+from .generate import sample, until
+from .interrupt import Interrupt
+from .objectives import Rows, objective
+from .schedule import learning_rate
+
+Progress = Callable[[dict[str, Any]], None]
+
+PLANS = "plans"
+TOKENIZER = "tokenizer"
+CONTINUATIONS = 3
+PROMPT_TOKENS = 16
+CONTINUATION_TOKENS = 48
+
+
+def train(
+    folders: Sequence[str],
+    out: str,
+    spec: TrainSpec,
+    *,
+    workers: int = 1,
+    quiet: bool = True,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train on token folders in the folder ``out``, or go on there; returns the figures.
+
+    Args:
+        workers: loader workers. A batch takes well under a millisecond of the process's own time,
+            so none is started; the order of the data does not depend on their number.
+        quiet: without ``progress``, whether to leave out the line a logged step on stderr.
+        progress: called with each logged record ({"step", "steps", "tokens", "loss", ...}) and
+            with {"message": ...}.
+
+    Returns:
+        steps, tokens (targets learned from), parameters, first_loss, last_loss, heldout_loss,
+        perplexity and bits_per_byte of held-out text (None without held-out documents),
+        checkpoint (path under ``out``), continuations (strings).
+
+    Raises KeyboardInterrupt after SIGINT or SIGTERM, when the state is saved; RunError for a
+    checkpoint of another spec or data and for a loss that is not finite.
+    """
+    report = progress or (_silent if quiet else _print)
+    with _threads(spec.run.threads), Interrupt() as interrupt:
+        trainer = Trainer(folders, Path(out), spec, report)
+        try:
+            trainer.run(interrupt)
+        finally:
+            trainer.metrics.close()
+        return trainer.result()
+
+
+class Trainer:
+    """Model, optimizer, loader and metrics at one step of a run in the folder ``root``."""
+
+    def __init__(
+        self, folders: Sequence[str], root: Path, spec: TrainSpec, report: Progress
+    ) -> None:
+        self.root, self.spec, self.report = root, spec, report
+        plans = str(root / PLANS)
+        self.loader = TokenLoader.open(
+            folders,
+            sequence=spec.data.sequence,
+            batch=spec.run.batch,
+            seed=spec.data.seed,
+            packing=spec.data.packing,
+            split="train",
+            heldout=spec.data.heldout,
+            plan_folder=plans,
+            weights=spec.weights or None,
+        )
+        self.heldout = heldout_loader(folders, spec, plans) if spec.data.heldout else None
+        tokenizer = self.loader.tokens.tokenizer
+        self.objective = objective(spec)
+        self.model = self.objective.build(tokenizer["vocab_size"])
+        self.optimizer = optim.build(self.model, spec.optim)
+        self.step = self.tokens = 0
+        self.checkpoint: checkpoint.Checkpoint | None = None
+        self._resume()
+        self.metrics = metrics.Metrics(root, self.step)
+        self._adopt_tokenizer(self.loader.tokens.folders[0])
+
+    # -- loop ----------------------------------------------------------------------------------
+
+    def run(self, interrupt: Interrupt) -> None:
+        """Train to the last step; raises KeyboardInterrupt once an interrupt is saved."""
+        settings = self.spec.run
+        self.model.train()
+        while self.step < settings.steps:
+            record = self._advance()
+            last = self.step == settings.steps
+            evaluated = self.heldout is not None and (
+                last or self.step % settings.evaluate_every == 0
+            )
+            if evaluated:
+                record |= self._evaluate()
+            if last or evaluated or self.step == 1 or self.step % settings.log_every == 0:
+                self.metrics.append(record)
+                self.report({**record, "steps": settings.steps})
+            stop = interrupt.requested and not last
+            if last or stop or self.step % settings.checkpoint_every == 0:
+                self._save()
+            if stop:
+                raise KeyboardInterrupt
+
+    def _advance(self) -> dict[str, Any]:
+        """Make one optimizer step on the next global batch; returns its record."""
+        settings = self.spec.run
+        batch = next(self.loader)
+        slices = [
+            Rows.of(batch, slice(start, start + settings.batch // settings.accumulate))
+            for start in range(0, settings.batch, settings.batch // settings.accumulate)
+        ]
+        # Divided by the targets of the whole batch: slices differ in how many they hold.
+        targets = sum(self.objective.count(rows) for rows in slices)
+        torch.manual_seed(_key(settings.seed, self.step))  # dropout
+        loss = 0.0
+        self.optimizer.zero_grad()
+        for rows in slices:
+            with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
+                total, _ = self.objective.loss(self.model, rows)
+            part = total / targets
+            torch.autograd.backward(part)
+            loss += part.item()
+        norm = float(optim.clip(self.model.parameters(), self.spec.optim.clip))
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            raise self._not_finite(loss, norm, batch)
+        rate = learning_rate(self.step, settings.steps, self.spec.optim)
+        optim.set_rate(self.optimizer, rate)
+        self.optimizer.step()
+        self.step += 1
+        self.tokens += targets
+        return {
+            "step": self.step,
+            "loss": loss,
+            "gradient_norm": norm,
+            "learning_rate": rate,
+            "tokens": self.tokens,
+        }
+
+    def _evaluate(self) -> dict[str, float]:
+        assert self.heldout is not None
+        rows = self.spec.run.evaluate_rows
+        return heldout(self.model, self.objective, self.heldout, rows)
+
+    def _not_finite(self, loss: float, norm: float, batch: Batch) -> RunError:
+        pieces = self.loader.documents(batch.rows)
+        names = [
+            row["url"] or row["source_id"] or row["id"].hex()
+            for row in pieces.select(["url", "source_id", "id"]).slice(0, 3).to_pylist()
+        ]
+        good = f"{checkpoint.FOLDER}/{self.checkpoint.path.name}" if self.checkpoint else "none"
+        return RunError(
+            f"step {self.step + 1}: loss {loss}, gradient norm {norm}; it read {len(pieces)} "
+            f"pieces of documents ({', '.join(names)}, ...); last good checkpoint: {good}",
+            file=str(self.root),
+            expected="finite numbers",
+            remedy="lower optim.learning_rate or set optim.clip, in another -o",
+        )
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        """Load the newest checkpoint that verifies, if there is one, and check that it is ours."""
+        checkpoint.sweep(self.root)
+        found, problems = checkpoint.newest(self.root)
+        for problem in problems:
+            self.report({"message": problem})
+        if found is None:
+            return
+        state = found.state()
+        changed = specs.differences(state["spec"], self._spec())
+        if changed:
+            raise RunError(
+                f"the checkpoint was made with another spec: {', '.join(changed)}",
+                file=str(found.path),
+                remedy="choose another -o, the old settings, or --fresh to start anew",
+            )
+        self.loader.load_state(state["loader"])
+        self.model.load_state_dict(found.model())
+        optim.load_state(self.model, self.optimizer, found.optimizer())
+        self.step, self.tokens, self.checkpoint = found.step, state["tokens"], found
+        self.report({"message": f"goes on after step {self.step}"})
+
+    def _save(self) -> None:
+        self.metrics.sync()
+        self.checkpoint = checkpoint.save(
+            self.root,
+            self.step,
+            self.model.state_dict(),
+            optim.state_by_name(self.model, self.optimizer),
+            {
+                "version": 1,
+                "step": self.step,
+                "tokens": self.tokens,
+                "loader": self.loader.state(),
+                "tokenizer": dict(self.loader.tokens.tokenizer),
+                "spec_digest": specs.digest(self.spec),
+                "spec": self._spec(),
+            },
+            keep=self.spec.run.keep_checkpoints,
+        )
+
+    def _spec(self) -> dict[str, Any]:
+        """The spec without paths: the data are known by their digest."""
+        return self.spec.model_dump(mode="json", exclude={"inputs", "weights"})
+
+    def _adopt_tokenizer(self, folder: str) -> None:
+        """Keep the tokenizer with the model, so that its folder stands alone."""
+        if (self.root / TOKENIZER).exists():
+            return
+        temporary = self.root / f"{TOKENIZER}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(Path(folder, TOKENIZER), temporary)
+        temporary.rename(self.root / TOKENIZER)
+
+    # -- result --------------------------------------------------------------------------------
+
+    def result(self) -> dict[str, Any]:
+        """Figures of the finished run, the same however often it was stopped."""
+        assert self.checkpoint is not None
+        records = metrics.read(self.root)
+        last = records[-1]
+        return {
+            "steps": self.step,
+            "tokens": self.tokens,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "first_loss": records[0]["loss"],
+            "last_loss": last["loss"],
+            "heldout_loss": last.get("heldout_loss"),
+            "perplexity": last.get("perplexity"),
+            "bits_per_byte": last.get("bits_per_byte"),
+            "checkpoint": f"{checkpoint.FOLDER}/{self.checkpoint.path.name}",
+            "continuations": self._continuations(),
+        }
+
+    def _continuations(self) -> list[str]:
+        """Continue the beginnings of the first rows of held-out text: ``[beginning] sampled``."""
+        loader = self.heldout or self.loader
+        tokenizer = Tokenizer.load(str(self.root / TOKENIZER))
+        self.model.eval()
+        texts = []
+        for number in range(min(CONTINUATIONS, loader.rows)):
+            batch = loader.batch(number)
+            prompt = batch.inputs[0][batch.segments[0] == 0][:PROMPT_TOKENS].tolist()
+            seed = _key(self.spec.run.seed, number)
+            drawn = sample(
+                self.model,
+                prompt,
+                tokens=CONTINUATION_TOKENS,
+                temperature=0.8,
+                top_p=0.95,
+                seed=seed,
+            )
+            ids = until(tokenizer.eot, drawn)
+            texts.append(f"[{tokenizer.decode(prompt)}] {tokenizer.decode(ids)}")
+        return texts
+
+
+def _key(seed: int, number: int) -> int:
+    """One 64-bit seed of two numbers below 2^32, distinct for distinct pairs."""
+    return (seed << 32 | number) & (1 << 64) - 1
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Run torch with ``number`` threads (0: as it is) while the block runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _silent(record: dict[str, Any]) -> None:
+    """Report nothing."""
+
+
+def _print(record: dict[str, Any]) -> None:
+    """Report a record as a line on stderr."""
+    if "message" in record:
+        print(f"train: {record['message']}", file=sys.stderr, flush=True)
+        return
+    line = f"train: step {record['step']}/{record['steps']} · loss {record['loss']:.3f}"
+    if "perplexity" in record:
+        line += f" · held-out perplexity {record['perplexity']:.1f}"
+    print(line, file=sys.stderr, flush=True)

@@ -1,16 +1,17 @@
 """Inputs of the benchmarks: the same bytes for every contestant of a stage.
 
-    python inputs.py KIND OUT MEGABYTES DATA...
+    python inputs.py KIND FOLDER MEGABYTES DATA...
 
-DATA is what `forge clean` reads; its first MEGABYTES are taken (of HTML or text, as UTF-8).
+DATA is what `forge clean` reads. FOLDER/full gets its first MEGABYTES (of HTML or text, as UTF-8),
+FOLDER/tiny its first 0.1, to warm up on. An input of a KIND is
 
-pages      OUT is JSON lines of {"html"}
-warc       OUT is a WARC of the same pages, a gzip member each
-texts      OUT is JSON lines of {"text"}; pages are extracted by resiliparse, so that a change of
-           our own extraction does not change the input of other stages
-tokenizer  OUT is a folder: texts.jsonl and a tokenizer.json learnt from it
-tokens     OUT is a folder of token shards, and the same ids as ids.bin (uint16, documents in
-           order); ids are random, lengths log-normal, and DATA is not read
+pages      JSON lines of {"html"}
+warc       a WARC of the same pages, a gzip member each
+texts      JSON lines of {"text"}; pages are extracted by resiliparse, so that a change of our own
+           extraction does not change the input of other stages
+tokenizer  a folder: texts.jsonl and a tokenizer.json learnt from it
+tokens     a folder of token shards, and the same ids as ids.bin (uint16, documents in order);
+           ids are random, lengths log-normal, and DATA is not read
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from corpusforge.shard import ShardWriter
 
 VOCABULARY = 8192
 KINDS = ("pages", "warc", "texts", "tokenizer", "tokens")
+TINY = 0.1  # megabytes
+BATCH_BYTES = 1 << 20  # so that little is read of what is not taken
 
 
 def make(kind: str, out: Path, megabytes: float, data: Sequence[str]) -> None:
@@ -67,9 +70,11 @@ def _records(data: Sequence[str], *columns: str) -> Iterator[tuple[str | None, .
     kinds = [readers.sniff(file.path) for file in files]
     for unit in make_units(files, kinds, spec.Plan()):
         for piece in unit.pieces:
-            for batch in readers.read(piece, spec.Read(), spec.Plan().batch_bytes):
+            for batch in readers.read(piece, spec.Read(), BATCH_BYTES):
                 values = [batch.column(name).to_pylist() for name in ("outcome", *columns)]
-                yield from (row for outcome, *row in zip(*values, strict=True) if outcome == "kept")
+                yield from (
+                    tuple(row) for outcome, *row in zip(*values, strict=True) if outcome == "kept"
+                )
 
 
 def _pages(data: Sequence[str]) -> Iterator[str]:
@@ -143,4 +148,6 @@ def _tokens(folder: Path, count: int) -> None:
 
 
 if __name__ == "__main__":
-    make(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])
+    kind, folder, megabytes, *data = sys.argv[1:]
+    make(kind, Path(folder, "full"), float(megabytes), data)
+    make(kind, Path(folder, "tiny"), TINY, data)

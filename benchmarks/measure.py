@@ -15,6 +15,7 @@ import runpy
 import sys
 from collections import Counter
 from importlib import metadata
+from pathlib import Path
 
 ENOUGH = 0.5  # CPU seconds of work; passes are repeated up to there
 
@@ -31,10 +32,10 @@ def cpu_seconds() -> float:
 def measure(stage: str, contestant: str, path: str, tiny: str) -> dict[str, object]:
     """Return the CPU seconds, the units of work done, and the versions of what was imported."""
     prepare = runpy.run_path(stage)[contestant]
-    prepare(tiny)()
+    prepare(Path(tiny))()
     seconds, units = 0.0, Counter[str]()
     while seconds < ENOUGH:
-        work = prepare(path)
+        work = prepare(Path(path))
         start = cpu_seconds()
         done = work()
         seconds += cpu_seconds() - start

@@ -43,7 +43,6 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SAMPLE = HERE.parent / "sample_data"
-TINY = 0.1  # megabytes of the input that contestants warm up on
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -78,19 +77,18 @@ def python_of(peer: str | None) -> str:
     return str(python)
 
 
-def make_input(stage: dict[str, Any], out: Path, megabytes: float, data: list[str]) -> Path:
-    """Write the input of ``stage`` in a process of its own; returns ``out``."""
+def make_inputs(kind: str, folder: str, megabytes: float, data: list[str]) -> None:
+    """Write ``full`` and ``tiny`` to ``folder``, in a process of its own."""
     script = str(HERE / "inputs.py")
-    command = [sys.executable, script, stage["INPUT"], str(out), str(megabytes), *data]
-    _run(command, f"cannot make the input '{stage['INPUT']}'")
-    return out
+    command = [sys.executable, script, kind, folder, str(megabytes), *data]
+    _run(command, f"cannot make the input '{kind}'")
 
 
-def measure(stage: Path, contestant: str, python: str, full: Path, tiny: Path) -> dict[str, Any]:
-    """Run one contestant once: cpu_seconds, units, versions and peak_mib (RSS)."""
+def measure(stage: str, contestant: str, python: str, folder: str) -> dict[str, Any]:
+    """Run one contestant of a stage file once: cpu_seconds, units, versions and peak_mib (RSS)."""
     script = str(HERE / "measure.py")
-    command = [python, script, str(stage), contestant, str(full), str(tiny)]
-    output, peak = _run(command, f"{stage.stem}: {contestant} failed")
+    command = [python, script, stage, contestant, f"{folder}/full", f"{folder}/tiny"]
+    output, peak = _run(command, f"{Path(stage).stem}: {contestant} failed")
     return {**json.loads(output.splitlines()[-1]), "peak_mib": peak}
 
 
@@ -134,14 +132,12 @@ def compare(name: str, stage: dict[str, Any], arguments: argparse.Namespace) -> 
     """Run the rounds of one stage, print its table and append its results."""
     pythons = {who: python_of(peer) for who, peer in stage["CONTESTANTS"].items()}
     megabytes = arguments.megabytes or stage["MEGABYTES"]
-    file = HERE / "stages" / f"{name}.py"
     runs: dict[str, list[dict[str, Any]]] = {who: [] for who in pythons}
     with tempfile.TemporaryDirectory() as folder:
-        full = make_input(stage, Path(folder, "full"), megabytes, arguments.data)
-        tiny = make_input(stage, Path(folder, "tiny"), TINY, arguments.data)
+        make_inputs(stage["INPUT"], folder, megabytes, arguments.data)
         for _ in range(arguments.rounds):
             for who, python in pythons.items():
-                runs[who].append(measure(file, who, python, full, tiny))
+                runs[who].append(measure(stage["__file__"], who, python, folder))
     about = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
@@ -167,8 +163,15 @@ def row(stage: str, who: str, found: dict[str, Any]) -> str:
     """One line of the table; a number over 1 under 'forge is' means that forge is faster."""
     ratio = found["forge_is"]
     times = f"{ratio['median']:.3g}x ({ratio['min']:.3g} to {ratio['max']:.3g})"
-    speed = ", ".join(f"{value:,.4g} {unit}" for unit, value in found["per_cpu_second"].items())
-    return f"{stage:<12}{who:<14}{found['peak_mib']:>9.0f}  {times if who != 'forge' else '':<24}{speed}"
+    if who == "forge":
+        times = ""
+    speed = ", ".join(f"{number(value)} {unit}" for unit, value in found["per_cpu_second"].items())
+    return f"{stage:<12}{who:<14}{found['peak_mib']:>9.0f}  {times:<24}{speed}"
+
+
+def number(value: float) -> str:
+    """Three significant digits, in plain notation."""
+    return f"{float(f'{value:.3g}'):,.12g}"
 
 
 def machine() -> dict[str, Any]:
@@ -202,7 +205,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="STAGE", help=", ".join(known))
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--data", nargs="+", default=[str(SAMPLE)], help="what forge clean reads")
-    parser.add_argument("--megabytes", type=float, help="of the input at most; by stage if not given")
+    parser.add_argument(
+        "--megabytes", type=float, help="of the input at most; by stage if not given"
+    )
     parser.add_argument("--results", default=str(HERE / "results.jsonl"), metavar="FILE")
     parser.add_argument("--list", action="store_true", help="list the stages and end")
     arguments = parser.parse_args()
@@ -214,7 +219,7 @@ def main() -> int:
             print(f"{name:<12}{stage['__doc__'].splitlines()[0]}")
         return 0
     failed = False
-    print(HEADER)
+    print(HEADER, flush=True)
     for name in arguments.names or known:
         try:
             compare(name, known[name], arguments)

@@ -76,6 +76,15 @@ def clean(
         quiet=quiet,
         max_failed_share=max_failed_share,
     )
+    return _reported(output, done)
+
+
+def _reported(root: str, done: Manifest) -> Manifest:
+    """Write the report of a run that has none yet."""
+    from corpusforge.shard import exists
+
+    if not exists(root, "report.html"):
+        report(root)
     return done
 
 
@@ -109,7 +118,7 @@ def tokenize(
     done: Manifest = job.tokenize(
         chosen, output, spec, engine, tokenizer=tokenizer, fresh=fresh, quiet=quiet
     )
-    return done
+    return _reported(output, done)
 
 
 def train(
@@ -130,7 +139,7 @@ def train(
     done: Manifest = job.run_train(
         chosen, output, spec, workers=check_workers(workers), fresh=fresh, quiet=quiet
     )
-    return done
+    return _reported(output, done)
 
 
 def explain(
@@ -201,6 +210,7 @@ def doctor() -> dict[str, Any]:
 
     start = time.monotonic()
     warm.clean(specs.CleanSpec())
+    warm.tokens(specs.TokenizeSpec())
     return {"versions": manifest.versions(), "seconds": time.monotonic() - start}
 
 

@@ -110,6 +110,17 @@ class CleanSpec(Model):
     plan: Plan = Plan()
 
 
+# What differs from the defaults of TokenizeSpec where the algorithm does.
+_OF_ALGORITHM: dict[str, dict[str, Any]] = {
+    "wordpiece": {
+        "split": "gpt2",
+        "normalizer": "nfc",
+        "special_tokens": ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+    },
+    "unigram": {"normalizer": "nfkc", "special_tokens": ["<pad>", "</s>", "<unk>"]},
+}
+
+
 class TokenizeSpec(Model):
     """Everything that decides a tokenizer and its token shards."""
 
@@ -124,6 +135,13 @@ class TokenizeSpec(Model):
     ranges: int = Field(8, ge=1, le=4096)
     read: Read = Read()
     plan: Plan = Plan()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_algorithm(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {**_OF_ALGORITHM.get(str(values.get("algo")), {}), **values}
 
 
 class ModelSpec(Model):
@@ -172,7 +190,7 @@ class DataSpec(Model):
     sequence: int = Field(256, ge=8)
     packing: Literal["chop", "bestfit", "pairs", "spans"] = "bestfit"
     seed: int = Field(0, ge=0)
-    heldout: float = Field(0.02, ge=0, le=0.5)  # share of documents, by hash of their id
+    heldout: float = Field(0.05, ge=0, le=0.5)  # share of documents, by hash of their id
     document_mask: bool = False  # attention stays inside a document
 
 
@@ -186,7 +204,7 @@ class OptimSpec(Model):
     """Optimizer, schedule and clipping."""
 
     name: Literal["adam", "adamw", "adafactor"] = "adamw"
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1.5e-3, gt=0)
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = Field(0.1, ge=0)  # on matrices only
     clip: float = Field(1.0, ge=0)  # global norm; 0 switches it off
@@ -198,8 +216,8 @@ class OptimSpec(Model):
 class RunSpec(Model):
     """Length of a training run, batches, checkpoints."""
 
-    steps: int = Field(150, ge=1)
-    batch: int = Field(16, ge=1)  # rows of the global batch
+    steps: int = Field(240, ge=1)
+    batch: int = Field(8, ge=1)  # rows of the global batch
     accumulate: int = Field(1, ge=1)  # slices that the global batch is computed in
     seed: int = Field(0, ge=0)
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -9,7 +9,7 @@ import apache_beam as beam
 
 from corpusforge.plan import Unit, largest_first
 from corpusforge.shard import committed
-from corpusforge.spec import CleanSpec
+from corpusforge.spec import CleanSpec, Dedup
 from corpusforge.stages import clean as stages
 
 from .engine import Engine, run
@@ -28,15 +28,18 @@ class Documents(beam.DoFn):
 
 
 class Shuffle(beam.DoFn):
-    """Unit name -> (range, blob) of one kind of dedup keys."""
+    """Unit name -> (range, blob) of one kind of dedup keys; '' -> every range, empty."""
 
-    def __init__(self, root: str, kind: str, ranges: int, key: str) -> None:
-        self.root, self.kind, self.ranges, self.key = root, kind, ranges, key
+    def __init__(self, root: str, kind: str, spec: dict[str, Any], key: str) -> None:
+        self.root, self.kind, self.spec, self.key = root, kind, spec, key
 
     def process(self, unit: str) -> Iterable[tuple[int, bytes]]:
         """Pack the keys of the unit by range."""
+        spec = Dedup(**self.spec)
+        if not unit:
+            return [(number, b"") for number in range(spec.ranges)]
         pack = stages.exact_map if self.kind == "exact" else stages.near_map
-        return pack(self.root, unit, self.ranges, self.key)
+        return pack(self.root, unit, spec, self.key)
 
 
 class Reduce(beam.DoFn):
@@ -85,16 +88,16 @@ def documents(engine: Engine, root: str, units: Sequence[Unit], spec: CleanSpec)
 
 
 def dedup(
-    engine: Engine, root: str, kind: str, units: Sequence[str], ranges: int, key: str, size: int
+    engine: Engine, root: str, kind: str, units: Sequence[str], spec: Dedup, key: str, size: int
 ) -> None:
     """Run one dedup shuffle (``exact`` or ``near``) over the signals of ``units``."""
 
     def build(pipeline: beam.Pipeline) -> object:
         return (
             pipeline
-            | "units" >> beam.Create(list(units))
+            | "units" >> beam.Create(["", *units])
             | "spread" >> beam.Reshuffle()
-            | "pack" >> beam.ParDo(Shuffle(root, kind, ranges, key))
+            | "pack" >> beam.ParDo(Shuffle(root, kind, spec.model_dump(), key))
             | "by range" >> beam.GroupByKey()
             | "reduce" >> beam.ParDo(Reduce(root, kind, key))
         )

@@ -103,6 +103,7 @@ def _stages(
     run: RunFolder, units: Sequence[Unit], spec: CleanSpec, engine: Engine, quiet: bool
 ) -> manifest.Manifest:
     root, size = run.root, sum(unit.bytes for unit in units)
+    run.remove("report.html")
     warm.warm(lambda: warm.clean(spec), quiet=quiet)
 
     keys = {unit.name: stages.documents_key(spec, unit) for unit in units}
@@ -115,14 +116,13 @@ def _stages(
     names = [unit.name for unit in units]
     signals = [shard for record in read for shard in shards_of(record, "signals")]
     key = key_of("dedup", run.key, *[shard.sha256 for shard in signals])
-    ranges = spec.dedup.ranges
     if not committed(root, "dedup", "removed", key):
         run.remove("commits/dedup")
         with progress(root, "dedup", 0, quiet=quiet):
             for kind, method in (("exact", spec.dedup.exact), ("near", spec.dedup.near)):
                 if method != "none":
-                    jobs.dedup(engine, root, kind, names, ranges, key, size)
-            stages.resolve(root, names, ranges, spec.dedup.similarity, key)
+                    jobs.dedup(engine, root, kind, names, spec.dedup, key, size)
+            stages.resolve(root, names, spec.dedup, key)
     removed = shards_of(_record(root, "dedup", "removed", key), "dedup")
 
     last = {unit.name: key_of("settle", keys[unit.name], removed[0].sha256) for unit in units}

@@ -19,12 +19,14 @@ from .engine import Engine, run
 class Count(beam.DoFn):
     """Texts -> (range, blob) of their pre-token counts."""
 
-    def __init__(self, root: str, spec: dict[str, Any]) -> None:
-        self.root, self.spec = root, spec
+    def __init__(self, root: str, spec: dict[str, Any], key: str) -> None:
+        self.root, self.spec, self.key = root, spec, key
 
     def process(self, texts: dict[str, Any]) -> Iterable[tuple[int, bytes]]:
         """Count one unit."""
-        return stages.count_map(self.root, Texts(**texts), TokenizeSpec(**self.spec))
+        return stages.count_map(
+            self.root, Texts(**texts), TokenizeSpec(**self.spec), self.key
+        )
 
 
 class Sum(beam.DoFn):
@@ -66,7 +68,7 @@ def count(engine: Engine, root: str, units: Sequence[Texts], spec: TokenizeSpec,
             pipeline
             | "units" >> beam.Create(values)
             | "spread" >> beam.Reshuffle()
-            | "count" >> beam.ParDo(Count(root, spec.model_dump(mode="json")))
+            | "count" >> beam.ParDo(Count(root, spec.model_dump(mode="json"), key))
             | "by range" >> beam.GroupByKey()
             | "sum" >> beam.ParDo(Sum(root, key))
         )

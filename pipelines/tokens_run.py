@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from corpusforge.plan import find_inputs, make_units
 from corpusforge.run import RunFolder, progress
 from corpusforge.shard import Shard, commit, committed, exists, file_sha256, join, shards_of
 from corpusforge.spec import TokenizeSpec
-from corpusforge.stages import key_of
+from corpusforge.stages import key_of, warm
 from corpusforge.stages import tokens as stages
 from corpusforge.stages.tokens import Texts
 from corpusforge.tokenizer import Tokenizer
@@ -92,13 +93,16 @@ def _stages(
     quiet: bool,
 ) -> manifest.Manifest:
     root, size = run.root, sum(unit.bytes for unit in units)
+    run.remove("report.html")
     record = committed(root, "tokenizer", "tokenizer", key)
     if record is None:
         shards: list[Shard] = []
+        dropped = 0
         if given:
             made = Tokenizer.load(given)
         else:
-            run.remove("counts", "commits/count")
+            run.remove("counts", "commits/count", "commits/counted")
+            warm.warm(lambda: warm.tokens(spec), quiet=quiet)
             with progress(root, "count", size, quiet=quiet):
                 jobs.count(engine, root, units, spec, key)
             with progress(root, "train", 0, quiet=quiet):
@@ -111,16 +115,21 @@ def _stages(
                     )
                 made = Tokenizer.train(table, spec)
             shards.append(counted)
+            done = [committed(root, "counted", unit.name, key) for unit in units]
+            dropped = sum(record["dropped"] for record in done if record)
         _save(made, root)
         for name in TOKENIZER_FILES:
             if exists(root, f"tokenizer/{name}"):
                 length, sha256 = file_sha256(root, f"tokenizer/{name}")
                 shards.append(Shard(f"tokenizer/{name}", 0, length, sha256))
-        commit(root, "tokenizer", "tokenizer", key, shards)
+        commit(root, "tokenizer", "tokenizer", key, shards, words_dropped=dropped)
         record = committed(root, "tokenizer", "tokenizer", key)
     if record is None:
         raise AccountingError("the tokenizer changed while it was written", file=root)
     made = Tokenizer.load(join(root, "tokenizer"))
+    run.log("tokenizer", engine=made.engine, why=made.why)
+    if made.why and not quiet:
+        print(f"encode: by the {made.engine} engine, since {made.why}", file=sys.stderr)
 
     last = key_of(key, made.digest)
     keys = {unit.name: jobs.encode_key(last, unit) for unit in units}
@@ -172,6 +181,7 @@ def _manifest(
             "parents": parents,
             "tokens": total["tokens"],
             "bytes": total["bytes"],
+            "words_dropped": tokenizer["words_dropped"],
             "tokenizer": {
                 "vocab_size": made.vocab_size,
                 "eot": made.eot,
@@ -180,5 +190,5 @@ def _manifest(
         },
     )
     done.write(run.root)
-    run.remove("progress", "counts", "commits/count")
+    run.remove("progress", "counts", "commits/count", "commits/counted")
     return done

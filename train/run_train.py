@@ -47,6 +47,7 @@ def run_train(
                 file=run.root,
                 remedy="choose another -o, or --fresh to start anew",
             )
+        run.remove("report.html")
         facts = train(
             folders,
             run.root,

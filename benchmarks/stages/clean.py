@@ -6,17 +6,16 @@ language, judges, deduplicates, keeps the ledger and commits every file besides.
 
 import json
 import tempfile
-from pathlib import Path
 
 INPUT = "warc"
-MEGABYTES = 4.0
+MEGABYTES = 10.0
 CONTESTANTS = {"forge": None, "trafilatura": "trafilatura"}
 
 
 def _pages(path):
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-    with Path(path).open("rb") as file:
+    with path.open("rb") as file:
         for record in ArchiveIterator(file, record_types=WarcRecordType.response):
             yield record.reader.read()
 

@@ -4,7 +4,6 @@ Both give the same ids.
 """
 
 import json
-from pathlib import Path
 
 INPUT = "tokenizer"
 MEGABYTES = 4.0
@@ -12,7 +11,7 @@ CONTESTANTS = {"forge": None, "tokenizers": None}
 
 
 def _texts(path):
-    lines = Path(path, "texts.jsonl").open(encoding="utf-8")
+    lines = (path / "texts.jsonl").open(encoding="utf-8")
     return [json.loads(line)["text"] for line in lines]
 
 
@@ -42,7 +41,7 @@ def tokenizers(path):
     from tokenizers import Tokenizer
 
     texts = _texts(path)
-    tokenizer = Tokenizer.from_file(str(Path(path, "tokenizer.json")))
+    tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
     tokenizer.encode_special_tokens = True
 
     def work():

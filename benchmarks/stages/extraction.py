@@ -4,15 +4,14 @@ trafilatura with its defaults, which include comments as text and tables.
 """
 
 import json
-from pathlib import Path
 
 INPUT = "pages"
-MEGABYTES = 4.0
+MEGABYTES = 10.0
 CONTESTANTS = {"forge": None, "resiliparse": None, "trafilatura": "trafilatura"}
 
 
 def _pages(path):
-    return [json.loads(line)["html"] for line in Path(path).open(encoding="utf-8")]
+    return [json.loads(line)["html"] for line in path.open(encoding="utf-8")]
 
 
 def _done(pages):

@@ -4,7 +4,6 @@ Both learn the same vocabulary and merges.
 """
 
 import json
-from pathlib import Path
 
 INPUT = "texts"
 MEGABYTES = 4.0
@@ -12,7 +11,7 @@ CONTESTANTS = {"forge": None, "tokenizers": None}
 
 
 def _texts(path):
-    return [json.loads(line)["text"] for line in Path(path).open(encoding="utf-8")]
+    return [json.loads(line)["text"] for line in path.open(encoding="utf-8")]
 
 
 def _done(texts):

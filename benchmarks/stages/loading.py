@@ -4,8 +4,6 @@ forge packs whole documents by best fit and gives positions and segments too; th
 trainers write: a memory map cut into windows behind torch's DataLoader.
 """
 
-from pathlib import Path
-
 INPUT = "tokens"
 MEGABYTES = 20.0
 CONTESTANTS = {"forge": None, "memmap": None}
@@ -37,7 +35,7 @@ def memmap(path):
 
     class Windows(Dataset):
         def __init__(self):
-            self.ids = np.memmap(Path(path, "ids.bin"), dtype=np.uint16, mode="r")
+            self.ids = np.memmap(path / "ids.bin", dtype=np.uint16, mode="r")
 
         def __len__(self):
             return (len(self.ids) - 1) // SEQUENCE

@@ -6,15 +6,14 @@ of 64 bits, words by spaCy.
 
 import json
 import re
-from pathlib import Path
 
 INPUT = "texts"
-MEGABYTES = 1.0
+MEGABYTES = 2.0
 CONTESTANTS = {"forge": None, "datasketch": None, "rensa": "rensa", "datatrove": "datatrove"}
 
 
 def _texts(path):
-    return [json.loads(line)["text"] for line in Path(path).open(encoding="utf-8")]
+    return [json.loads(line)["text"] for line in path.open(encoding="utf-8")]
 
 
 def _done(texts):

@@ -3,8 +3,6 @@
 Same shape, fp32, AdamW, clipping, one thread: ours; ours with the logits whole; transformers' GPT2.
 """
 
-from pathlib import Path
-
 INPUT = "tokens"
 MEGABYTES = 1.0
 CONTESTANTS = {"forge": None, "whole_logits": None, "transformers": "transformers"}
@@ -13,11 +11,11 @@ ROWS, SEQUENCE, STEPS = 16, 256, 2
 
 def _ours(path, loss_of):
     import torch
+    from corpusforge.train import optim
+    from corpusforge.train.objectives import Rows, objective
 
     from corpusforge import spec as specs
     from corpusforge.loader import TokenLoader
-    from corpusforge.train import optim
-    from corpusforge.train.objectives import Rows, objective
 
     torch.set_num_threads(1)
     spec = specs.parse(
@@ -74,7 +72,7 @@ def transformers(path):
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True
     )
-    ids = np.memmap(Path(path, "ids.bin"), dtype=np.uint16, mode="r")
+    ids = np.memmap(path / "ids.bin", dtype=np.uint16, mode="r")
     draw = np.random.default_rng(0)
 
     def work():

@@ -66,11 +66,14 @@ class Signatures:
 
 @cache
 def permutations(count: int, seed: int) -> tuple[U32, U32]:
-    """Return (a, b), (count,) each, of datasketch's ``affine32``: a * h + b mod 2^32, a odd."""
-    from datasketch import MinHash  # takes 0.7 s (scipy), so not at import
+    """Return (a, b), (count,) each, of datasketch's ``affine32``: a * h + b mod 2^32, a odd.
 
-    a, b = MinHash(num_perm=count, seed=seed, scheme="affine32").permutations.copy()
-    return _frozen(a), _frozen(b)
+    Drawn as datasketch 2.0 draws them, which a test compares: importing it takes every worker
+    0.7 s, for scipy.
+    """
+    draw = np.random.RandomState(seed)
+    a = draw.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return _frozen(a), _frozen(draw.randint(0, 1 << 32, count, dtype=np.uint32))
 
 
 def sign(text: pa.StringArray | pa.LargeStringArray, a: U32, b: U32, ngram: int) -> Signatures:

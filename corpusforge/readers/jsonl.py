@@ -1,7 +1,7 @@
 """JSON lines to rows: one JSON object a line, plain or compressed, or a byte range of a plain file.
 
-A field ``text`` is a document as it is; a field ``html`` is a page to extract, used only where
-``text`` is absent or null. What is neither of these nor another named field goes to ``meta``.
+A field ``html`` is a page to extract; a field ``text`` is a document as it is, used only where
+``html`` is absent, null or empty. What is no named field goes to ``meta``.
 """
 
 from __future__ import annotations
@@ -146,7 +146,11 @@ def parse(line: bytes, offset: int, fields: Fields) -> Row:
     """Turn one line into its row; raises _LineError, whose text is the same for every parser."""
     record = _object(line, offset)
     text = _string(record, fields.text)
-    html = _string(record, fields.html) if text is None else None
+    html = _string(record, fields.html)
+    if html and text is not None:
+        text = None
+    elif text is not None:
+        html = None
     if text is None and html is None:
         raise _LineError(f"it has neither a field '{fields.text}' nor '{fields.html}'")
     named = fields.model_dump().values()

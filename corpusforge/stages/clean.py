@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusforge import __version__, ledger, readers, rules
+from corpusforge.errors import RunError
 from corpusforge.kernels import dedup, digest, language, one_pass, signals
 from corpusforge.kernels.dedup import EDGES, GROUPS
 from corpusforge.plan import Unit
@@ -31,7 +32,7 @@ from corpusforge.schema import (
     check,
 )
 from corpusforge.shard import SUFFIX, ShardWriter, commit, committed, read_batches, read_table
-from corpusforge.spec import CleanSpec
+from corpusforge.spec import CleanSpec, Dedup
 from corpusforge.spec import digest as spec_digest
 from corpusforge.stages import key_of
 from corpusforge.transform import alive, chain, put
@@ -111,50 +112,47 @@ def _candidates(root: str, unit: str, *columns: str) -> Iterator[pa.RecordBatch]
         yield batch.filter(batch.column("candidate"))
 
 
-def exact_map(root: str, unit: str, ranges: int, key: str) -> Iterator[tuple[int, bytes]]:
+def exact_map(root: str, unit: str, spec: Dedup, key: str) -> Iterator[tuple[int, bytes]]:
     """Yield (range, blob) of the exact keys of a unit; ``key`` is that of the whole dedup."""
     exit_with_parent()
     for batch in _candidates(root, unit, "dedup_tokens", "exact"):
         batch = batch.filter(batch.column("exact").is_valid())
         yield from dedup.exact_blobs(
-            batch.column("id"), batch.column("dedup_tokens"), batch.column("exact"), ranges
+            batch.column("id"), batch.column("dedup_tokens"), batch.column("exact"), spec.ranges
         )
 
 
 def exact_reduce(root: str, number: int, blobs: Iterable[bytes], key: str) -> str:
     """Write the exact duplicates of one range of keys."""
     exit_with_parent()
-    return _write(root, f"exact-{number:05d}", dedup.exact_groups(blobs), GROUPS, key)
+    return _write(root, f"exact-{number:05d}", dedup.exact_groups(filter(None, blobs)), GROUPS, key)
 
 
-def near_map(root: str, unit: str, ranges: int, key: str) -> Iterator[tuple[int, bytes]]:
+def near_map(root: str, unit: str, spec: Dedup, key: str) -> Iterator[tuple[int, bytes]]:
     """Yield (range, blob) of the band keys of a unit, without its exact duplicates."""
     exit_with_parent()
-    gone = _exact(root, ranges, key).column("id")
+    gone = _exact(root, spec, key).column("id")
     for batch in _candidates(root, unit, "dedup_tokens", "bands"):
         stays = pc.and_not(
             batch.column("bands").is_valid(), pc.is_in(batch.column("id"), value_set=gone)
         )
         batch = batch.filter(stays)
         yield from dedup.band_blobs(
-            batch.column("id"), batch.column("dedup_tokens"), batch.column("bands"), ranges
+            batch.column("id"), batch.column("dedup_tokens"), batch.column("bands"), spec.ranges
         )
 
 
 def near_reduce(root: str, number: int, blobs: Iterable[bytes], key: str) -> str:
     """Write the star edges of one range of band keys."""
     exit_with_parent()
-    return _write(root, f"edges-{number:05d}", dedup.bucket_edges(blobs), EDGES, key)
+    return _write(root, f"edges-{number:05d}", dedup.bucket_edges(filter(None, blobs)), EDGES, key)
 
 
-def resolve(root: str, units: Sequence[str], ranges: int, similarity: float, key: str) -> str:
+def resolve(root: str, units: Sequence[str], spec: Dedup, key: str) -> str:
     """Decide in one pass, in priority order, which documents go, and for which survivor."""
     exit_with_parent()
-    edges = [
-        read_table(root, f"work/edges-{number:05d}.arrow", EDGES)
-        for number in range(ranges)
-        if committed(root, "dedup", f"edges-{number:05d}", key)
-    ]
+    ranges, near = spec.ranges, spec.near != "none"
+    edges = _ranges(root, "edges", ranges, EDGES, key) if near else []
     named = pa.chunked_array(
         [t.column(name) for t in edges for name in ("better", "worse")] or [[]], pa.binary(16)
     )
@@ -168,15 +166,21 @@ def resolve(root: str, units: Sequence[str], ranges: int, similarity: float, key
         for batch in _candidates(root, unit, "dedup_tokens", "sketch")
     ]
     signed = pa.Table.from_batches(parts, SIGNED)
-    removed = one_pass.resolve(edges, signed, _exact(root, ranges, key), similarity)
+    removed = one_pass.resolve(edges, signed, _exact(root, spec, key), spec.similarity)
     return _write(root, "removed", removed, REMOVED, key, folder="dedup")
 
 
-def _exact(root: str, ranges: int, key: str) -> pa.Table:
-    names = [f"exact-{number:05d}" for number in range(ranges)]
-    found = [name for name in names if committed(root, "dedup", name, key)]
-    tables = [read_table(root, f"work/{name}.arrow", GROUPS) for name in found]
-    return pa.concat_tables(tables or [GROUPS.empty_table()])
+def _exact(root: str, spec: Dedup, key: str) -> pa.Table:
+    tables = _ranges(root, "exact", spec.ranges, GROUPS, key) if spec.exact != "none" else []
+    return pa.concat_tables([GROUPS.empty_table(), *tables])
+
+
+def _ranges(root: str, kind: str, ranges: int, schema: pa.Schema, key: str) -> list[pa.Table]:
+    names = [f"{kind}-{number:05d}" for number in range(ranges)]
+    lost = [name for name in names if not committed(root, "dedup", name, key)]
+    if lost:
+        raise RunError(f"dedup ranges without output: {', '.join(lost[:5])}", file=root)
+    return [read_table(root, f"work/{name}.arrow", schema) for name in names]
 
 
 def _write(

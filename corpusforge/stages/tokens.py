@@ -55,18 +55,23 @@ class Texts:
                 yield batch.append_column(LANGUAGE, pa.nulls(batch.num_rows, pa.string()))
 
 
-def count_map(root: str, texts: Texts, spec: TokenizeSpec) -> Iterator[tuple[int, bytes]]:
+def count_map(
+    root: str, texts: Texts, spec: TokenizeSpec, key: str
+) -> Iterator[tuple[int, bytes]]:
     """Yield (range, blob) of the pre-token counts of one unit."""
     exit_with_parent()
     parts: list[pa.Table] = []
-    documents = 0
+    documents = dropped = 0
     for batch in texts.batches(spec):
-        parts.append(count(batch.column("text"), spec).table)
+        counted = count(batch.column("text"), spec)
+        parts.append(counted.table)
+        dropped += counted.dropped
         documents += batch.num_rows
         beat(root, "count", texts.name, documents, 0)
         if len(parts) >= MERGE_EVERY:
             parts = [counts.add(parts)]
     beat(root, "count", texts.name, documents, texts.bytes)
+    commit(root, "counted", texts.name, key, [], dropped=dropped)
     if parts:
         yield from counts.pack(counts.add(parts), spec.ranges)
 

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from corpusforge.kernels import dedup, one_pass
+from corpusforge.kernels import counts, dedup, one_pass
 from corpusforge.schema import RECORD
-from corpusforge.spec import CleanSpec
+from corpusforge.spec import CleanSpec, TokenizeSpec
 from corpusforge.stages.clean import transforms
+from corpusforge.tokenizer import Tokenizer, count
 
 PAGE = (
     "<html><body><article><p>"
@@ -61,3 +62,11 @@ def clean(spec: CleanSpec) -> None:
         edges = dedup.bucket_edges([blob for _, blob in packed])
         signed = pa.table({"id": ids, "tokens": tokens, "sketch": batch.column("sketch")})
         one_pass.resolve([edges], signed, dedup.GROUPS.empty_table(), spec.dedup.similarity)
+
+
+def tokens(spec: TokenizeSpec) -> None:
+    """Count, train and encode one text."""
+    text = pa.array([PAGE])
+    table = counts.merge([blob for _, blob in counts.pack(count(text, spec).table, 1)])
+    small = spec.model_copy(update={"algo": "bpe", "vocab_size": 300})
+    Tokenizer.train(table, small).encode_batch(text, end=True)

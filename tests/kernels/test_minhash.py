@@ -279,3 +279,10 @@ def test_golden_signatures() -> None:
         assert case["minima"] == minima, case["name"]
         assert case["band"] == first, case["name"]
         assert case["key"] == (key and key.hex()), case["name"]
+
+
+@pytest.mark.parametrize(("count", "seed"), [(1, 0), (128, 1), (256, 7), (260, 4294967295)])
+def test_permutations_are_those_of_datasketch(count: int, seed: int) -> None:
+    """The same a and b, bit for bit."""
+    theirs = MinHash(num_perm=count, seed=seed, scheme="affine32").permutations
+    assert np.array_equal(np.array(minhash.permutations(count, seed)), theirs)

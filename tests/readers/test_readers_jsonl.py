@@ -36,20 +36,20 @@ def write(path: Path, *lines: bytes | str) -> Path:
 
 
 def test_text_html_and_the_other_fields(tmp_path: Path) -> None:
-    """text as it is, html only where there is no text, the rest to meta in a fixed order."""
+    """html to extract, text as it is where there is no html, the rest to meta in a fixed order."""
     rows = read(
         write(
             tmp_path / "a.jsonl",
-            '{"id": 7, "text": "Gr\\u00fc\\u00dfe", "html": "<p>", "url": "u", "z": [1.5],'
+            '{"id": 7, "text": "Gr\\u00fc\\u00dfe", "html": "", "url": "u", "z": [1.5],'
             ' "a": "é"}',
-            '{"html": "<p>x</p>", "text": null, "title": "T", "date": "2026"}',
+            '{"html": "<p>x</p>", "text": "y", "title": "T", "date": "2026"}',
         )
     ).to_pylist()
     first, second = rows
     assert (first["source_id"], first["text"], first["html"]) == ("7", "Grüße", None)
     assert (first["url"], first["meta"], first["outcome"]) == ("u", '{"a":"é","z":[1.5]}', "kept")
     assert (second["text"], second["html"], second["meta"]) == (None, "<p>x</p>", None)
-    assert (second["title"], second["date"], second["offset"]) == ("T", "2026", 87)
+    assert (second["title"], second["date"], second["offset"]) == ("T", "2026", 84)
 
 
 def test_field_names_come_from_the_spec(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """The loop: it learns, stops and goes on in the same bits, divides by all targets, refuses."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from corpusforge.train import checkpoint
-from corpusforge.train.evaluate import evaluate
+from corpusforge.train.evaluate import evaluate, heldout_loader
 from corpusforge.train.generate import generate
 from corpusforge.train.metrics import read
+from corpusforge.train.restore import restore
 from corpusforge.train.trainer import Trainer, train
 from tiny import small, texts, write_tokens
 
@@ -113,6 +117,26 @@ def test_learns_and_reports(tokens, tmp_path):
     assert set(json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])) == {
         "step", "loss", "gradient_norm", "learning_rate", "tokens",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [3, 8, 11])
+def test_heldout_rows(tokens, tmp_path, rows):
+    """Loss and bytes are those of the first rows, whether the batches divide them or not."""
+    train([tokens], str(tmp_path), small(run__steps=1))
+    found = evaluate(str(tmp_path), [tokens], rows=rows)
+    model, spec, _ = restore(tmp_path)
+    loader = heldout_loader([tokens], spec)
+    batches = [loader.batch(row) for row in range(rows)]
+    inputs = torch.tensor(np.stack([batch.inputs[0] for batch in batches]))
+    targets = torch.tensor(np.stack([batch.targets[0] for batch in batches]))
+    with torch.no_grad():
+        logits = model.logits(model(inputs, causal=True))
+    want = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    assert found["heldout_loss"] == pytest.approx(want.item(), rel=1e-5)
+    assert found["heldout_targets"] == int((targets >= 0).sum())
+    size = sum(batch.target_bytes[0] for batch in batches)
+    bits = want.item() * found["heldout_targets"] / math.log(2) / size
+    assert found["bits_per_byte"] == pytest.approx(bits, rel=1e-5)
 
 
 def test_a_finished_run_is_left_alone(tokens, tmp_path):

@@ -36,8 +36,10 @@ State = NDArray[np.int64]  # (_STATE,)
 _NAME, _KIND, _INSIDE, _LIVE, _BASE, _TABLE_AT, _SERIAL, _WHOLE = range(8)
 _PART_KIND, _PART_NAME, _PART_LIVE, _FIELDS = range(8, 12)
 # State: how many elements are open, how many formatting elements live on, those of them that lie
-# behind a marker, elements made, steps taken, formatting elements seen.
-_TOP, _LIVES, _BARRED, _MADE, _STEPS, _SEEN, _STATE = range(7)
+# behind a marker, elements made, steps taken, formatting elements seen, options of the open select
+# (-1 without), all of which Lexbor goes through at each new one.
+_TOP, _LIVES, _BARRED, _MADE, _STEPS, _SEEN, _OPTIONS, _STATE = range(8)
+_OPTION_STEPS = 4
 
 
 @kernel
@@ -241,7 +243,9 @@ def _end(stack: Rows, live: Rows, state: State, name: int, kind: int) -> None:
         _take(stack, state, k)
         return
     state[_TOP] = k
-    if kind & kinds.SCOPE and not kind & kinds.SELECT:
+    if kind & kinds.SELECT:
+        state[_OPTIONS] = -1
+    elif kind & kinds.SCOPE:
         state[_LIVES], state[_BARRED] = stack[k, _LIVE], stack[k, _BASE]
 
 
@@ -276,8 +280,9 @@ def _start(
     elif kind & kinds.SELECT:
         k = _entry(stack, state, kinds.SELECT, kinds.SCOPE | kinds.INTEGRATION)
         if k >= 0:  # a second select only ends the first
-            state[_TOP] = k
+            state[_TOP], state[_OPTIONS] = k, -1
             return
+        state[_OPTIONS] = 0
     elif last & kind & kinds.HEADING or (
         last & kinds.OPTION and kind & (kinds.OPTION | kinds.GROUP)
     ):
@@ -291,6 +296,9 @@ def _start(
         _reopen(stack, live, state, depth)
     if kind & (kinds.VOID | kinds.RAW) or (kind & kinds.FOREIGN and closed) or state[_TOP] > depth:
         return
+    if kind & kinds.OPTION and state[_OPTIONS] >= 0:
+        state[_OPTIONS] += 1
+        state[_STEPS] += _OPTION_STEPS * state[_OPTIONS]
     top = _push(stack, state, name, kind)
     stack[top, _INSIDE] = kind & (kinds.FOREIGN | kinds.MATH)
     if kind & kinds.TABLE:
@@ -327,6 +335,7 @@ def weigh(data: Bytes, depth: int, nodes: int) -> tuple[int, int]:
     state = np.zeros(_STATE, np.int64)
     for field in range(_FIELDS):
         stack[0, field] = 0
+    state[_OPTIONS] = -1
     state[_TOP], stack[0, _KIND], stack[0, _TABLE_AT] = (
         1,
         kinds.SCOPE | kinds.SPECIAL,
@@ -356,7 +365,7 @@ def weigh(data: Bytes, depth: int, nodes: int) -> tuple[int, int]:
         at += 1
         text = at
         kind = kinds.kind(name)
-        state[_MADE] += 1
+        state[_MADE] += not ending
         state[_STEPS] += attributes * attributes // 2
         if kind & kinds.ROOT:
             root_attributes += attributes

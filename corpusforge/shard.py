@@ -151,7 +151,9 @@ def read_batches(
     if name.endswith(".jsonl"):
         yield from _read_json(fs, plain, columns)
         return
-    source = pa.memory_map(plain) if _is_local(fs) else pa.PythonFile(fs.open(plain, "rb"), mode="r")
+    source = (
+        pa.memory_map(plain) if _is_local(fs) else pa.PythonFile(fs.open(plain, "rb"), mode="r")
+    )
     with source:
         if name.endswith(".parquet"):
             table = pq.ParquetFile(source)

@@ -307,7 +307,9 @@ def load(
     for item in overrides:
         key, separator, raw = item.partition("=")
         if not separator or not key.strip():
-            raise SpecError(f"--set {item}", expected="key=value", remedy="e.g. --set dedup.near=none")
+            raise SpecError(
+                f"--set {item}", expected="key=value", remedy="e.g. --set dedup.near=none"
+            )
         _assign(values, key.strip().split("."), _value(raw))
     return parse(kind, values, file)
 
@@ -316,7 +318,9 @@ def _read(kind: type[Model], name: str) -> dict[str, Any]:
     path = Path(name)
     if path.suffix == ".toml" or path.exists():
         if not path.exists():
-            raise SpecError("no such spec file", file=name, expected="a TOML file or a shipped name")
+            raise SpecError(
+                "no such spec file", file=name, expected="a TOML file or a shipped name"
+            )
         try:
             return tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
@@ -359,7 +363,9 @@ def _assign(values: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def _deep(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: _deep(value) if isinstance(value, dict) else value for key, value in values.items()}
+    return {
+        key: _deep(value) if isinstance(value, dict) else value for key, value in values.items()
+    }
 
 
 def _merge(values: dict[str, Any], over: Mapping[str, Any]) -> None:

@@ -24,9 +24,7 @@ class Count(beam.DoFn):
 
     def process(self, texts: dict[str, Any]) -> Iterable[tuple[int, bytes]]:
         """Count one unit."""
-        return stages.count_map(
-            self.root, Texts(**texts), TokenizeSpec(**self.spec), self.key
-        )
+        return stages.count_map(self.root, Texts(**texts), TokenizeSpec(**self.spec), self.key)
 
 
 class Sum(beam.DoFn):

@@ -55,9 +55,7 @@ class Texts:
                 yield batch.append_column(LANGUAGE, pa.nulls(batch.num_rows, pa.string()))
 
 
-def count_map(
-    root: str, texts: Texts, spec: TokenizeSpec, key: str
-) -> Iterator[tuple[int, bytes]]:
+def count_map(root: str, texts: Texts, spec: TokenizeSpec, key: str) -> Iterator[tuple[int, bytes]]:
     """Yield (range, blob) of the pre-token counts of one unit."""
     exit_with_parent()
     parts: list[pa.Table] = []

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONSAFEPATH = 1
 
-.PHONY: demo test lint faults engines bench clean
+.PHONY: demo test lint faults bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,9 +24,6 @@ lint: $(VENV)/.installed  ## formatter, linter, types
 
 faults: $(VENV)/.installed  ## kill -9 of clean, tokenize and train, 20 times each
 	FORGE_KILLS=20 $(BIN)/pytest -m faults
-
-engines: $(VENV)/.installed  ## other Beam runners
-	$(BIN)/pytest -m engines
 
 bench: $(VENV)/.installed  ## ratios against peers, each in an environment of its own
 	$(BIN)/python benchmarks/run.py

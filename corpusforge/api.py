@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,23 +27,36 @@ TABLES = {"clean": specs.CleanSpec, "tokenize": specs.TokenizeSpec, "train": spe
 def load_spec(kind: type[S], file: str | None = None, overrides: Iterable[str] = ()) -> S:
     """Read a spec: the folder's ``forge.toml``, over it ``file``, over it the overrides."""
     table = next(name for name, known in TABLES.items() if known is kind)
-    base: dict[str, Any] = {}
-    if Path("forge.toml").exists():
-        try:
-            tables = tomllib.loads(Path("forge.toml").read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SpecError(f"not a TOML file: {error}", file="forge.toml") from None
-        for name in tables:
-            if name not in (*TABLES, "beam"):
-                raise SpecError(
-                    f"unknown table '[{name}]'", file="forge.toml", remedy=nearest(name, TABLES)
-                )
-        base = tables.get(table, {})
+    base = _forge_toml().get(table, {})
     return specs.load(kind, file=file, overrides=overrides, base=base)
+
+
+def _forge_toml() -> dict[str, dict[str, Any]]:
+    """Return the tables of the folder's ``forge.toml``, if there is one."""
+    path = Path("forge.toml")
+    if not path.exists():
+        return {}
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"not a TOML file: {error}", file="forge.toml") from None
+    known = (*TABLES, "beam")
+    for name, table in tables.items():
+        if name not in known:
+            raise SpecError(
+                f"unknown table '[{name}]'", file="forge.toml", remedy=nearest(name, known)
+            )
+        if not isinstance(table, dict):
+            raise SpecError(
+                f"'{name}' = {table!r}", file="forge.toml", expected=f"a table [{name}]"
+            )
+    return tables
 
 
 def load_part(name: str) -> Any:
     """Import ``corpusforge.NAME`` (pipelines or train); a missing extra is one line."""
+    # Idle threads of torch sleep instead of spinning, which costs other processes half a machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return importlib.import_module(f"corpusforge.{name}")
     except ModuleNotFoundError as error:
@@ -92,7 +106,9 @@ def _engine(runner: str, workers: int | None, beam: Sequence[str]) -> Any:
     from corpusforge.run import check_workers
 
     count = check_workers(workers)
-    return load_part("pipelines.engine").Engine(runner, count, tuple(beam))
+    tables = _forge_toml()
+    given = (*[f"{key}={value}" for key, value in tables.get("beam", {}).items()], *beam)
+    return load_part("pipelines.engine").Engine(runner, count, given)
 
 
 def tokenize(

@@ -44,6 +44,10 @@ class Forge(click.Group):
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
             sys.exit(0)
+        except OSError as error:  # pyarrow's errors for damaged files are OSErrors and ValueErrors
+            reason = error.strerror or " ".join(str(error).split())
+            click.echo(f"forge: {error.filename or 'a file'}: {reason}; check it", err=True)
+            sys.exit(3)
         except Exception as error:
             if os.environ.get("FORGE_DEBUG"):
                 raise
@@ -110,7 +114,9 @@ def main() -> None:
 @main.command()
 @click.argument("inputs", nargs=-1)
 @click.option("-o", "--output", default="run/clean", show_default=True, help="Run folder.")
-@click.option("--max-failed-share", type=float, metavar="X", help="Exit 4 above this share.")
+@click.option(
+    "--max-failed-share", type=click.FloatRange(0, 1), metavar="X", help="Exit 4 above this share."
+)
 @runner_options
 @common
 def clean(
@@ -247,8 +253,9 @@ def train(
     answer(
         as_json,
         {"output": output, "content": done.content, **facts},
-        f"steps {facts['steps']} · loss {facts['first_loss']:.3f} -> {facts['last_loss']:.3f} · "
-        f"held-out perplexity {facts['perplexity']:.2f} · content {done.content}",
+        f"steps {facts['steps']} · loss {facts['first_loss']:.3f} -> {facts['last_loss']:.3f}"
+        + (f" · held-out perplexity {facts['perplexity']:.2f}" if facts["perplexity"] else "")
+        + f" · content {done.content}",
     )
 
 
@@ -320,7 +327,7 @@ def report(runs: tuple[str, ...], as_json: bool, **_: Any) -> None:
 
 @main.command()
 @click.argument("model")
-@click.option("--prompt", default="", help="Text to go on from.")
+@click.option("--prompt", required=True, help="Text to go on from.")
 @click.option("--tokens", default=64, show_default=True, help="Tokens to sample.")
 @click.option("--temperature", default=0.8, show_default=True, help="0 takes the likeliest.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")

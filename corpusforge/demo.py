@@ -15,10 +15,6 @@ from corpusforge.schema import LEDGER
 from corpusforge.shard import read_batches
 
 
-class DemoFailed(ForgeError):
-    """A command of the demo ended with an error; its own line stands above."""
-
-
 def demo(output: str, workers: int | None, quiet: bool) -> tuple[dict[str, Any], str]:
     """Run clean, tokenize, train, explain and report; returns the figures and their table."""
     sample = str(resources.files("corpusforge.sample_data"))
@@ -26,9 +22,10 @@ def demo(output: str, workers: int | None, quiet: bool) -> tuple[dict[str, Any],
     shared = ["--quiet"] if quiet else []
     shared += ["--workers", str(workers)] if workers is not None else []
 
-    _forge(["clean", sample, "-o", clean, *shared])
-    _forge(["tokenize", clean, "--algo", "bpe", "-o", tok, *shared])
-    _forge(["train", tok, "-o", model, *shared])
+    bare = output == "run"  # then each command finds by itself what the one before it left
+    _forge(["clean", sample, *([] if bare else ["-o", clean]), *shared])
+    _forge(["tokenize", *([] if bare else [clean, "-o", tok]), "--algo", "bpe", *shared])
+    _forge(["train", *([] if bare else [tok, "-o", model]), *shared])
     for document in _examples(clean):
         _forge(["explain", clean, document])
     _forge(["explain", model, "--step", "1"])
@@ -43,7 +40,10 @@ def _forge(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "corpusforge", *arguments]
     result = subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
     if result.returncode:
-        failed = DemoFailed(f"forge {arguments[0]} ended with exit code {result.returncode}")
+        failed = ForgeError(
+            f"forge {arguments[0]} ended with exit code {result.returncode}",
+            remedy="see its own line above",
+        )
         failed.exit_code = result.returncode
         raise failed
 
@@ -83,7 +83,7 @@ def _table(clean: str, tok: str, model: str) -> tuple[dict[str, Any], str]:
         ("bytes per token", f"{values['bytes_per_token']:.2f}"),
         ("training loss, start", f"{values['first_loss']:.3f}"),
         ("training loss, end", f"{values['last_loss']:.3f}"),
-        ("held-out perplexity", f"{values['perplexity']:.1f}"),
+        ("held-out perplexity", f"{values['perplexity'] or float('nan'):.1f}"),
     ]
     for number, text in enumerate(values["continuations"][:3], 1):
         rows.append((f"continuation {number}", explain.one_line(str(text), 90)))

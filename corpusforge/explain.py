@@ -15,6 +15,8 @@ from corpusforge.manifest import Manifest
 from corpusforge.schema import LEDGER
 from corpusforge.shard import read_batches, read_table
 
+SUGGEST_FROM = 10_000  # URLs of a host that are compared with an unknown one
+
 
 def document(root: str, key: str) -> list[dict[str, Any]]:
     """Return the ledger rows of a document named by id (hex), source id or URL, with its survivor.
@@ -64,12 +66,11 @@ def _suggest(root: str, run: Manifest, key: str) -> str:
     """Name the nearest URLs of the same host."""
     host = urlsplit(key).netloc
     urls: set[str] = set()
-    for shard in run.in_folder("ledger"):
+    for shard in run.in_folder("ledger") if host else []:
         for batch in read_batches(root, shard.name, ["url"]):
             column = batch.column("url").drop_null()
-            if host:
-                column = column.filter(pc.match_substring(column, host))
-            urls.update(column.to_pylist())
+            column = column.filter(pc.match_substring(column, host))
+            urls.update(column.to_pylist()[: SUGGEST_FROM - len(urls)])
     close = difflib.get_close_matches(key, sorted(urls), n=3, cutoff=0.6)
     return f"nearest: {', '.join(close)}" if close else "see the ledger folder for what was read"
 

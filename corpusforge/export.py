@@ -16,6 +16,7 @@ from corpusforge.errors import UsageError
 from corpusforge.schema import CORPUS
 from corpusforge.shard import AtomicFile, join, json_lines, read_batches
 
+UNKNOWN = (".json", ".csv", ".txt", ".arrow", ".gz", ".zst")
 FORMATS = "FILE.jsonl, FILE.jsonl.gz, FILE.parquet or a folder"
 
 
@@ -38,8 +39,10 @@ def corpus(root: str, output: str) -> dict[str, Any]:
         file.commit()
     elif output.endswith(".parquet"):
         rows = _parquet(root, [shard.name for shard in run.in_folder("corpus")], output)
-    elif Path(output).suffix:
+    elif Path(output).is_file() or output.endswith(UNKNOWN):
         raise UsageError(f"cannot write {output}", expected=FORMATS)
+    elif Path(output).is_dir() and any(Path(output).iterdir()):
+        raise UsageError(f"{output} is not empty", remedy="name an empty or a new folder")
     else:
         for number, shard in enumerate(run.in_folder("corpus")):
             rows += _parquet(root, [shard.name], join(output, f"part-{number:05d}.parquet"))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib import metadata
 from typing import Any
+
+import fsspec
 
 from corpusforge.errors import RunError
 from corpusforge.kernels.unicode_classes import UNICODE_VERSION
@@ -41,6 +45,7 @@ class Manifest:
     parent: dict[str, str] | None = None  # {"path", "content"} of the run it was made from
     versions: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)  # what is particular to the kind
+    recorded_files: str = ""  # ``files`` as it was read, for verify
 
     @property
     def files(self) -> str:
@@ -56,6 +61,7 @@ class Manifest:
         """Return the JSON form: the fields, ``facts`` beside them, and ``files``."""
         values = asdict(self)
         facts = values.pop("facts")
+        values.pop("recorded_files")
         return {**values, **facts, "files": self.files}
 
     def write(self, root: str) -> None:
@@ -84,10 +90,23 @@ def read(root: str, *kinds: str) -> Manifest:
         )
     known = {name: values.pop(name) for name in _FIELDS if name in values}
     known["shards"] = tuple(Shard(**shard) for shard in known["shards"])
-    values.pop("files", None)
+    known["recorded_files"] = values.pop("files", "")
     return Manifest(**known, facts=values)
 
 
+def content_of_files(shards: Sequence[Shard]) -> str:
+    """Content digest of a model: of the bytes of its last checkpoint, in order."""
+    return hashlib.sha256("".join(shard.sha256 for shard in shards).encode()).hexdigest()
+
+
+def whole(root: str, run: Manifest) -> list[str]:
+    """Return the names of the shards that are missing or have another length."""
+    fs, base = fsspec.core.url_to_fs(root)
+    paths = [(shard, join(base, shard.name)) for shard in run.shards]
+    return [s.name for s, path in paths if not fs.exists(path) or fs.size(path) != s.bytes]
+
+
+@cache
 def versions() -> dict[str, str]:
     """Return the versions of the packages that take part, where installed."""
     found = {}

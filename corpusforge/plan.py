@@ -93,9 +93,22 @@ def find_inputs(arguments: Sequence[str], readable: tuple[str, ...]) -> list[Inp
 
 def _split_label(argument: str) -> tuple[str | None, str]:
     label, separator, path = argument.partition("=")
+    if separator and _exists(argument):
+        return None, argument  # a path may hold an =
     if separator and label and "/" not in label and ":" not in label:
         return label, path
     return None, argument
+
+
+def _run_folders(files: set[str]) -> tuple[str, ...]:
+    """Return the run folders among ``files``: what forge wrote is not its input."""
+    folders = (posixpath.dirname(file) for file in files if posixpath.basename(file) == "log.jsonl")
+    return tuple(f"{folder}/" for folder in folders if f"{folder}/spec.toml" in files)
+
+
+def _exists(path: str) -> bool:
+    fs, root = _file_system(path)
+    return bool(fs.exists(root))
 
 
 def _expand(
@@ -118,10 +131,14 @@ def _expand(
         yield name, [_file(fs, root, name)]
         return
     base = root.rstrip("/") + "/"
+    matches = sorted(fs.find(root))
+    runs = _run_folders(set(matches))
     found = [
         _file(fs, match, f"{name}/{match.removeprefix(base)}")
-        for match in sorted(fs.find(root))
-        if match.endswith(readable) and not posixpath.basename(match).startswith(".")
+        for match in matches
+        if match.endswith(readable)
+        and not posixpath.basename(match).startswith(".")
+        and not match.startswith(runs)
     ]
     if not found:
         raise InputError(
@@ -188,6 +205,23 @@ def make_units(
 def _fingerprint(group: list[tuple[Piece, str]]) -> str:
     facts = [(p.source, p.start, p.end, p.size, mark) for p, mark in group]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+# Of the sample on one core; disk and memory are upper figures.
+SECONDS_PER_MB, DISK_PER_BYTE, WORKER_BYTES = 1.2, 3.0, 450 << 20
+
+
+def estimate(units: Sequence[Unit], workers: int, plan: Plan) -> str:
+    """Say what a clean run over ``units`` will take: files, units, disk, memory, time."""
+    size = sum(unit.bytes for unit in units)
+    files = len({piece.source for unit in units for piece in unit.pieces})
+    busy = min(workers, len(units))
+    return (
+        f"plan: {files} files, {size / 1e6:,.1f} MB in {len(units)} units; about "
+        f"{size * DISK_PER_BYTE / 1e6:,.0f} MB of disk, "
+        f"{(WORKER_BYTES + 4 * plan.batch_bytes) / 1e6:,.0f} MB of memory a worker, "
+        f"{5 + size / 1e6 * SECONDS_PER_MB / busy:,.0f} s with {busy} workers"
+    )
 
 
 def largest_first(units: Sequence[Unit]) -> list[Unit]:

@@ -6,6 +6,7 @@ All paths go through fsspec; where a store has no rename, the final name is put 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import posixpath
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import fsspec
 import pyarrow as pa
@@ -87,7 +88,8 @@ class AtomicFile:
 
     def discard(self) -> None:
         """Remove what was written."""
-        self.file.close()
+        with contextlib.suppress(OSError):
+            self.file.close()
         if self.fs.exists(self.temporary):
             self.fs.rm_file(self.temporary)
 
@@ -130,8 +132,21 @@ class ShardWriter:
         self.file.commit()
         return Shard(self.name, self.rows, self.file.bytes, self.file.sha256.hexdigest())
 
+    def __enter__(self) -> Self:
+        """Return the writer; leaving the block with an error removes what was written."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if error is not None:
+            self.discard()
+
     def discard(self) -> None:
         """Remove the unfinished file."""
+        if self.writer is not None:
+            with contextlib.suppress(OSError):  # the disk may be full
+                self.writer.close()
         self.file.discard()
 
 

@@ -29,8 +29,11 @@ def verify(root: str) -> dict[str, Any]:
                 expected=f"{shard.sha256[:12]}… of {shard.bytes} bytes",
                 remedy=REDO,
             )
-    recompute = {"clean": _clean, "tokenize": _tokenize}.get(run.kind)
-    content = recompute(root, run) if recompute else run.content
+    if run.files != run.recorded_files:
+        raise AccountingError(
+            f"files digest {run.files[:12]}…", file=root, expected=run.recorded_files, remedy=REDO
+        )
+    content = {"clean": _clean, "tokenize": _tokenize, "train": _train}[run.kind](root, run)
     if content != run.content:
         raise AccountingError(
             f"content digest {content[:12]}…", file=root, expected=run.content, remedy=REDO
@@ -74,3 +77,8 @@ def _tokenize(root: str, run: Manifest) -> str:
     for shard in run.in_folder("tokens"):
         parts += [digest.content("tokens", b.columns) for b in read_batches(root, shard.name)]
     return digest.to_hex(digest.combine(parts))
+
+
+def _train(root: str, run: Manifest) -> str:
+    checkpoint = run.facts["checkpoint"]
+    return manifest.content_of_files(run.in_folder(checkpoint))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from corpusforge import ledger, manifest, readers, rules
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, RunError, UsageError
 from corpusforge.kernels import digest
-from corpusforge.plan import Unit, find_inputs, make_units
+from corpusforge.plan import Unit, estimate, find_inputs, make_units
 from corpusforge.run import RunFolder, progress
 from corpusforge.shard import committed, read_json, shards_of, write_json
 from corpusforge.spec import CleanSpec
@@ -85,16 +86,12 @@ def _finished(run: RunFolder, units: Sequence[Unit], spec: CleanSpec) -> manifes
     if done.facts["inputs"] != _key(units, spec):
         run.remove("manifest.json")
         return None
-    for shard in done.shards:
-        if (
-            not run.fs.exists(run.file(shard.name))
-            or run.fs.size(run.file(shard.name)) != shard.bytes
-        ):
-            raise AccountingError(
-                "a shard is missing or has another length",
-                file=run.file(shard.name),
-                remedy="run again with --fresh",
-            )
+    if lost := manifest.whole(run.root, done):
+        raise AccountingError(
+            "a shard is missing or has another length",
+            file=run.file(lost[0]),
+            remedy="run again with --fresh",
+        )
     run.remove("work", "progress")
     return done
 
@@ -104,6 +101,8 @@ def _stages(
 ) -> manifest.Manifest:
     root, size = run.root, sum(unit.bytes for unit in units)
     run.remove("report.html")
+    if not quiet:
+        print(estimate(units, engine.workers, spec.plan), file=sys.stderr)
     warm.warm(lambda: warm.clean(spec), quiet=quiet)
 
     keys = {unit.name: stages.documents_key(spec, unit) for unit in units}

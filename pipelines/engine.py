@@ -25,6 +25,7 @@ from corpusforge.run import living_parent
 SMALL = 64 << 20  # input bytes below which one process is faster than starting workers
 LOCAL = ("direct", "DirectRunner")
 MODES = ("in_memory", "multi_processing")
+RUNNERS = (*LOCAL, "DataflowRunner", "FlinkRunner", "PortableRunner", "PrismRunner", "SparkRunner")
 WAITS_FOR_WORKER = "run_worker"  # Beam's name for the thread that waits for a worker's end
 DIED = "Channel closed"  # Beam's words for a connection that a worker left
 
@@ -36,6 +37,13 @@ class Engine:
     runner: str = "direct"
     workers: int = 1
     options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is wrong before a folder is touched."""
+        if self.runner in LOCAL:
+            self.mode(0)
+        elif "." not in self.runner and self.runner not in RUNNERS:
+            raise UsageError(f"--runner {self.runner}", remedy=nearest(self.runner, RUNNERS))
 
     def mode(self, input_bytes: int) -> str:
         """Return how a local job over ``input_bytes`` runs; '' for a runner that is not local."""
@@ -104,6 +112,8 @@ def run(
     except ForgeError:
         raise
     except Exception as error:
+        if "KeyboardInterrupt" in str(error):  # Beam wraps it when it hits a DoFn
+            raise KeyboardInterrupt from None
         raise _explain(error, missing()) from error
     finally:
         logging.disable(before)

@@ -34,6 +34,21 @@ def test_order_of_arguments_does_not_matter(tmp_path):
     assert find_inputs(paths, READABLE) == find_inputs(paths[::-1], READABLE)
 
 
+def test_what_forge_wrote_is_not_its_input(tmp_path):
+    """A folder that holds a run folder is read without it, so ``forge clean .`` can be repeated."""
+    write(tmp_path / "in/a.jsonl")
+    for name in ("log.jsonl", "spec.toml", "corpus/part-00000.jsonl"):
+        write(tmp_path / "in/run/clean" / name)
+    assert [f.source for f in find_inputs([f"{tmp_path}/in"], READABLE)] == ["in/a.jsonl"]
+
+
+def test_a_path_may_hold_an_equals_sign(tmp_path):
+    """An argument that exists as it stands is a path, not label=path."""
+    path = write(tmp_path / "lang=en/a.jsonl")
+    assert [f.source for f in find_inputs([path], READABLE)] == ["a.jsonl"]
+    assert [f.source for f in find_inputs([f"{tmp_path}/lang=en"], READABLE)] == ["lang=en/a.jsonl"]
+
+
 def test_two_inputs_of_one_label_are_refused(tmp_path):
     """The remedy names labels."""
     one, two = write(tmp_path / "x/a.jsonl"), write(tmp_path / "y/a.jsonl")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from corpusforge import manifest
-from corpusforge.errors import UsageError
+from corpusforge.errors import RunError, UsageError
 from corpusforge.loader import TokenLoader
 from corpusforge.spec import TrainSpec, parse
 
@@ -23,6 +23,15 @@ def documents_of_step(root: str, step: int) -> list[dict[str, Any]]:
         raise UsageError(
             f"--step {step}", expected=f"1 to {spec.run.steps}", remedy="name a step of this run"
         )
+    for parent in run.facts["parents"]:
+        now = manifest.read(parent["path"], "tokenize").content
+        if now != parent["content"]:
+            raise RunError(
+                f"this token folder now holds other data, content {now[:12]}…",
+                file=parent["path"],
+                expected=f"{parent['content'][:12]}…, which the model was trained on",
+                remedy="make it again as it was, or train on what it holds now",
+            )
     loader = TokenLoader.open(
         [parent["path"] for parent in run.facts["parents"]],
         sequence=spec.data.sequence,

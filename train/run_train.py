@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import Any
 
 from corpusforge import manifest
 from corpusforge import spec as specs
-from corpusforge.errors import RunError
+from corpusforge.errors import AccountingError, RunError
 from corpusforge.run import RunFolder
 from corpusforge.shard import Shard, exists, file_sha256
 from corpusforge.spec import TrainSpec
@@ -33,7 +32,7 @@ def run_train(
 ) -> manifest.Manifest:
     """Train in ``output``; see ``corpusforge.api.train``."""
     parents = [
-        {"path": str(folder), "content": manifest.read(folder, "tokenize").content}
+        {"path": str(Path(folder).resolve()), "content": manifest.read(folder, "tokenize").content}
         for folder in folders
     ]
     spec = spec.model_copy(update={"inputs": []})
@@ -41,6 +40,12 @@ def run_train(
         if exists(run.root, "manifest.json"):
             done = manifest.read(run.root, "train")
             if [p["content"] for p in done.facts["parents"]] == [p["content"] for p in parents]:
+                if lost := manifest.whole(run.root, done):
+                    raise AccountingError(
+                        "a file is missing or has another length",
+                        file=run.file(lost[0]),
+                        remedy="run again with --fresh",
+                    )
                 return done
             raise RunError(
                 "this model was trained on other token folders",
@@ -66,12 +71,12 @@ def _manifest(
     names += [f"tokenizer/{path.name}" for path in sorted(Path(run.root, "tokenizer").iterdir())]
     names += ["metrics.jsonl"]
     shards = [Shard(name, 0, *file_sha256(run.root, name)) for name in names]
-    content = hashlib.sha256("".join(shard.sha256 for shard in shards[:3]).encode()).hexdigest()
-    rows = {"in": facts["tokens"], "kept": facts["tokens"], "dropped": 0, "failed": 0}
+    content = manifest.content_of_files(shards[: len(FILES)])
+    counts = {"in": facts["tokens"], "kept": facts["tokens"], "dropped": 0, "failed": 0}  # tokens
     done = manifest.Manifest(
         kind="train",
         content=content,
-        counts=rows,
+        counts=counts,
         spec=spec.model_dump(mode="json"),
         spec_digest=specs.digest(spec),
         shards=tuple(shards),

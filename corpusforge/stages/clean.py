@@ -15,12 +15,13 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge import __version__, ledger, readers, rules
+from corpusforge import ledger, readers, rules
 from corpusforge.errors import RunError
 from corpusforge.kernels import dedup, digest, language, one_pass, signals
 from corpusforge.kernels.dedup import EDGES, GROUPS
-from corpusforge.plan import Unit
-from corpusforge.run import beat, exit_with_parent
+from corpusforge.manifest import versions
+from corpusforge.plan import Piece, Unit
+from corpusforge.run import beat
 from corpusforge.schema import (
     CORPUS,
     DOCUMENT,
@@ -57,6 +58,9 @@ SIGNED = pa.schema(
 )
 
 
+MADE_BY = ("corpusforge", "selectolax", "resiliparse", "pyarrow", "unicode")  # change texts
+
+
 def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """The chain of a clean run, from records to judged and signed documents."""
     limits, d = spec.read.limits, spec.dedup
@@ -73,35 +77,40 @@ def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
 
 def documents_key(spec: CleanSpec, unit: Unit) -> str:
     """What the documents stage of a unit depends on."""
-    judged_by = [str(rules.load(spec.rules)), language.SHA256, __version__]
-    return key_of("documents", spec_digest(spec), unit.fingerprint, *judged_by)
+    made_by = [f"{name} {version}" for name, version in versions().items() if name in MADE_BY]
+    made_by += [str(rules.load(spec.rules)), language.SHA256]
+    return key_of("documents", spec_digest(spec), unit.fingerprint, *made_by)
 
 
 def documents(root: str, unit: Unit, spec: CleanSpec) -> dict[str, Any]:
     """Read, extract, identify, measure, judge and sign the records of ``unit``."""
-    exit_with_parent()
     key = documents_key(spec, unit)
     if done := committed(root, "documents", unit.name, key):
         return done
-    work = ShardWriter(root, f"work/{unit.name}.arrow", WORK)
-    stored = ShardWriter(root, f"signals/{unit.name}.parquet", STORED)
     steps, before = transforms(spec), 0
-    for piece in unit.pieces:
-        done_bytes = before
-        for batch in readers.read(piece, spec.read, spec.plan.batch_bytes):
-            batch = steps(check(batch, DOCUMENT))
-            batch = put(batch, "candidate", pa.array(alive(batch)))
-            work.write(batch)
-            stored.write(batch.filter(batch.column("text").is_valid()))
-            if batch.num_rows and piece.compression == "gzip" and piece.format == "warc":
-                last = int(batch.column("offset")[-1].as_py())
-                done_bytes = before + max(0, last - piece.start)
-            beat(root, "documents", unit.name, work.rows, done_bytes)
-        before += piece.end - piece.start
-        beat(root, "documents", unit.name, work.rows, before)
-    shards = [work.close(), stored.close()]
+    with (
+        ShardWriter(root, f"work/{unit.name}.arrow", WORK) as work,
+        ShardWriter(root, f"signals/{unit.name}.parquet", STORED) as stored,
+    ):
+        for piece in unit.pieces:
+            for batch in readers.read(piece, spec.read, spec.plan.batch_bytes):
+                batch = steps(check(batch, DOCUMENT))
+                batch = put(batch, "candidate", pa.array(alive(batch)))
+                work.write(batch)
+                stored.write(batch.filter(batch.column("text").is_valid()))
+                beat(root, "documents", unit.name, work.rows, before + _done(piece, batch))
+            before += piece.end - piece.start
+            beat(root, "documents", unit.name, work.rows, before)
+        shards = [work.close(), stored.close()]
     commit(root, "documents", unit.name, key, shards, rows=work.rows)
     return committed(root, "documents", unit.name, key) or {}
+
+
+def _done(piece: Piece, batch: pa.RecordBatch) -> int:
+    """Bytes of ``piece`` read when ``batch`` was, where offsets are places in the file."""
+    if piece.format != "warc" or piece.compression != "gzip" or not batch.num_rows:
+        return 0
+    return max(0, int(batch.column("offset")[-1].as_py()) - piece.start)
 
 
 # -- deduplication -------------------------------------------------------------------------------
@@ -114,7 +123,6 @@ def _candidates(root: str, unit: str, *columns: str) -> Iterator[pa.RecordBatch]
 
 def exact_map(root: str, unit: str, spec: Dedup, key: str) -> Iterator[tuple[int, bytes]]:
     """Yield (range, blob) of the exact keys of a unit; ``key`` is that of the whole dedup."""
-    exit_with_parent()
     for batch in _candidates(root, unit, "dedup_tokens", "exact"):
         batch = batch.filter(batch.column("exact").is_valid())
         yield from dedup.exact_blobs(
@@ -124,13 +132,11 @@ def exact_map(root: str, unit: str, spec: Dedup, key: str) -> Iterator[tuple[int
 
 def exact_reduce(root: str, number: int, blobs: Iterable[bytes], key: str) -> str:
     """Write the exact duplicates of one range of keys."""
-    exit_with_parent()
     return _write(root, f"exact-{number:05d}", dedup.exact_groups(filter(None, blobs)), GROUPS, key)
 
 
 def near_map(root: str, unit: str, spec: Dedup, key: str) -> Iterator[tuple[int, bytes]]:
     """Yield (range, blob) of the band keys of a unit, without its exact duplicates."""
-    exit_with_parent()
     gone = _exact(root, spec, key).column("id")
     for batch in _candidates(root, unit, "dedup_tokens", "bands"):
         stays = pc.and_not(
@@ -144,13 +150,11 @@ def near_map(root: str, unit: str, spec: Dedup, key: str) -> Iterator[tuple[int,
 
 def near_reduce(root: str, number: int, blobs: Iterable[bytes], key: str) -> str:
     """Write the star edges of one range of band keys."""
-    exit_with_parent()
     return _write(root, f"edges-{number:05d}", dedup.bucket_edges(filter(None, blobs)), EDGES, key)
 
 
 def resolve(root: str, units: Sequence[str], spec: Dedup, key: str) -> str:
     """Decide in one pass, in priority order, which documents go, and for which survivor."""
-    exit_with_parent()
     ranges, near = spec.ranges, spec.near != "none"
     edges = _ranges(root, "edges", ranges, EDGES, key) if near else []
     named = pa.chunked_array(
@@ -188,10 +192,10 @@ def _write(
 ) -> str:
     if committed(root, "dedup", name, key):
         return name
-    writer = ShardWriter(root, f"{folder}/{name}.arrow", schema)
-    for batch in table.combine_chunks().to_batches():
-        writer.write(batch)
-    commit(root, "dedup", name, key, [writer.close()])
+    with ShardWriter(root, f"{folder}/{name}.arrow", schema) as writer:
+        for batch in table.combine_chunks().to_batches():
+            writer.write(batch)
+        commit(root, "dedup", name, key, [writer.close()])
     return name
 
 
@@ -200,31 +204,29 @@ def _write(
 
 def settle(root: str, unit: str, spec: CleanSpec, key: str) -> dict[str, Any]:
     """Mark the duplicates of a unit, cut its stream into kept and dropped, write the ledger."""
-    exit_with_parent()
     if done := committed(root, "settle", unit, key):
         return done
     mark = Mark(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup.similarity)
     suffix = SUFFIX[spec.output.format]
-    kept = ShardWriter(root, f"corpus/{unit}{suffix}", CORPUS)
-    dropped = (
-        ShardWriter(root, f"dropped/{unit}{suffix}", CORPUS) if spec.output.keep_dropped else None
-    )
-    rows = ShardWriter(root, f"ledger/{unit}.parquet", LEDGER)
     content, counts = [], []
-    for batch in read_batches(root, f"work/{unit}.arrow"):
-        settled = ledger.settle(
-            mark(batch),
-            ledger.Place(kept.name, kept.rows),
-            ledger.Place(dropped.name, dropped.rows) if dropped else None,
-        )
-        kept.write(settled.kept)
-        if dropped:
+    with (
+        ShardWriter(root, f"corpus/{unit}{suffix}", CORPUS) as kept,
+        ShardWriter(root, f"dropped/{unit}{suffix}", CORPUS) as dropped,
+        ShardWriter(root, f"ledger/{unit}.parquet", LEDGER) as rows,
+    ):
+        for batch in read_batches(root, f"work/{unit}.arrow"):
+            settled = ledger.settle(
+                mark(batch),
+                ledger.Place(kept.name, kept.rows),
+                ledger.Place(dropped.name, dropped.rows) if spec.output.keep_dropped else None,
+            )
+            kept.write(settled.kept)
             dropped.write(settled.dropped)
-        rows.write(settled.ledger)
-        content.append(ledger.content(settled.kept, settled.ledger))
-        counts.append(ledger.count(settled.ledger))
-        beat(root, "settle", unit, rows.rows, 0)
-    shards = [writer.close() for writer in (kept, dropped, rows) if writer]
+            rows.write(settled.ledger)
+            content.append(ledger.content(settled.kept, settled.ledger))
+            counts.append(ledger.count(settled.ledger))
+            beat(root, "settle", unit, rows.rows, 0)
+        shards = [kept.close(), dropped.close(), rows.close()]
     commit(
         root,
         "settle",

@@ -25,8 +25,8 @@ class Mark:
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch with the verdicts of deduplication."""
-        removed = self.removed.combine_chunks()
-        place = pc.index_in(batch.column("id"), value_set=removed.column("id").combine_chunks())
+        removed = self.removed
+        place = pc.index_in(batch.column("id"), value_set=removed.column("id"))
         found = np.asarray(place.is_valid().to_numpy(zero_copy_only=False), dtype=bool)
 
         def column(name: str) -> pa.Array:

@@ -29,7 +29,7 @@ def page(body: str, head: str = "") -> str:
 @pytest.mark.parametrize(
     "beside",
     [
-        "<nav><ul><li><a href=/>Harbour news</a><li><a href=/a>Tide tables</a></ul></nav>",
+        "<nav><ul><li>Harbour news of the week<li>Tide tables of the month</ul></nav>",
         "<footer><p>Printed and published by the press at the old fish market.</p></footer>",
         "<div class='related-posts'><h3>More</h3><a href=/b>Ten knots to know</a></div>",
         "<div class='mainMenu'><p>Boats and ships and everything that floats on water.</p></div>",
@@ -43,12 +43,29 @@ def page(body: str, head: str = "") -> str:
 def test_boilerplate_beside_an_article_goes(beside: str) -> None:
     """Menus, footers, notices, related links, scripts leave; the article stays as it is."""
     assert text(page(f"<main>{BODY}</main>{beside}")) == "\n".join(STORY)
-    assert text(page(f"<div>{BODY}{beside}</div>")) == "\n".join(STORY)
+    assert text(page(f"<div>{BODY}{beside}{BODY}</div>")) == "\n".join(STORY * 2)
 
 
 def test_a_name_is_not_believed_against_the_text() -> None:
-    """A page whose whole article stands in an element called sidebar keeps the article."""
-    assert text(page(f"<div class=sidebar>{BODY}</div>")) == "\n".join(STORY)
+    """An article that stands in an element called sidebar stays, a short sidebar does not."""
+    beside = f"<p>{STORY[0]} {STORY[1]}</p>"
+    assert text(page(f"<div class=sidebar>{BODY}</div>{beside}")).startswith("\n".join(STORY))
+    assert text(page(f"<div class=sidebar>{beside}</div>{BODY * 2}")) == "\n".join(STORY * 2)
+
+
+def test_weak_names_and_hidden_text_count_where_there_is_no_prose() -> None:
+    """A banner with a sentence of its own is content, one with a slogan is not."""
+    slogan, prose = "Buy a boat, sell a boat, rent a boat", f"{STORY[0]} {STORY[1]}"
+    assert slogan not in text(page(f"<main><div class=banner>{slogan}</div>{BODY * 2}</main>"))
+    assert prose in text(page(f"<main><div class=banner>{prose}</div>{BODY * 2}</main>"))
+    assert prose in text(page(f"<main><div style='display: none'>{prose}</div>{BODY}</main>"))
+
+
+def test_what_stands_before_the_main_part_is_left() -> None:
+    """Lines beside the container of the text are not content, but a heading is."""
+    html = page(f"<div>Monday, 12 degrees</div><div><h1>Fog</h1></div><div>{BODY}</div>")
+    assert text(html) == "\n".join(["Fog", *STORY])
+    assert text(page(f"<main>{BODY}</main><div>{BODY[:120]}</div>")) == "\n".join(STORY)
 
 
 def test_words_count_only_where_they_stand_alone() -> None:
@@ -59,10 +76,12 @@ def test_words_count_only_where_they_stand_alone() -> None:
 
 def test_comments_go_under_an_article_and_stay_in_a_forum() -> None:
     """Comments are judged as one: dropped beside an article, kept where they are the page."""
-    posts = "".join(f"<div class=comment><p>{line}</p></div>" for line in STORY * 3)
+    posts = "".join(f"<div class=comment><p>{line}</p></div>" for line in STORY * 15)
     article = "".join(f"<p>{line}</p>" for line in STORY * 12)
     assert text(page(f"<article>{article}</article>{posts}")).count(STORY[0]) == 12
-    assert text(page(f"<h1>Fog</h1>{posts}")).count(STORY[0]) == 3
+    assert text(page(f"<article>{BODY * 2}</article>{posts[:300]}")).count(STORY[0]) == 2
+    forum = text(page(f"<h1>Fog</h1><p>{STORY[0]} {STORY[1]}</p>{posts}"))
+    assert forum.count(STORY[0]) == 16
 
 
 def test_headings_and_lists_are_lines() -> None:
@@ -107,7 +126,9 @@ def test_links_are_content_where_there_is_no_prose() -> None:
 
 def test_near_empty_results_fall_back_to_more() -> None:
     """A page without any paragraph gives its unlinked text rather than nothing."""
-    assert text(page("<div class=menu><span>Closed on Mondays</span></div>")) == "Closed on Mondays"
+    days = ["Mondays we mend nets", "Tuesdays we fish", "Fridays we sell", "Sundays we sleep"]
+    html = "".join(f"<div class=notice>{day}</div>" for day in days)
+    assert text(page(f"<nav><a href=/>Home</a></nav>{html}")) == "\n".join(days)
 
 
 def test_noscript_holds_the_page_that_scripts_replace() -> None:
@@ -118,8 +139,8 @@ def test_noscript_holds_the_page_that_scripts_replace() -> None:
 def test_other_scripts_weigh_as_much() -> None:
     """Chinese paragraphs are paragraphs although they have few characters."""
     line = "雾锁海湾之前，港务长数过一共有十一条船，第二天早上只有九条船回应了汽笛声。"
-    html = page(f"<div>{f'<p>{line}</p>' * 4}</div><div class=related><a href=1>更多新闻</a></div>")
-    assert text(html) == "\n".join([line] * 4)
+    links = "<ul><li><a href=1>更多新闻</a><li><a href=2>港口的历史</a></ul>"
+    assert text(page(f"<div>{links}{f'<p>{line}</p>' * 4}</div>")) == "\n".join([line] * 4)
 
 
 def test_title_and_language() -> None:

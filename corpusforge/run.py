@@ -1,15 +1,18 @@
-"""The run folder: lock, resume, progress. The only file that knows time, host and process.
+"""The run folder: lock, spec, resume. It and progress.py alone know time, host and process.
 
 RUN/ spec.toml  plan.json  manifest.json  log.jsonl  lock.json  commits/  progress/  + data folders
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import posixpath
+import re
+import secrets
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -21,48 +24,66 @@ from types import TracebackType
 from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from corpusforge import spec as specs
 from corpusforge.errors import RunError, UsageError
+from corpusforge.progress import beat as beat
+from corpusforge.progress import progress as progress
 from corpusforge.shard import join, read_json, write_bytes
 
 HEARTBEAT = 5.0  # seconds between two signs of life in lock.json
 EXPIRY = 60.0  # seconds after which a lock of another host is stale
 PARENT = "FORGE_PARENT"  # environment variable: pid:start time:file to live for
+KINDS = ("clean", "tokenize", "train")
+BEGUN = ("manifest.json", "commits", "checkpoints")  # work that must not be mixed with another's
+OURS = (  # all that forge writes into a run folder; nothing else in it is ever removed
+    *BEGUN,
+    *("plan.json", "report.html", "metrics.jsonl", "counts.parquet", "corpus", "dropped"),
+    *("ledger", "signals", "dedup", "work", "progress", "counts", "tokens", "tokenizer", "plans"),
+    *("log.jsonl", "spec.toml", "lock.json"),
+)
+TEMPORARY = re.compile(r"\.tmp(-\w+)?$")
 
 
 class RunFolder:
     """A locked run folder of one kind and one spec; a context manager.
 
-    Raises RunError when the folder belongs to another run, spec or kind, or is in use.
+    Raises RunError when the folder belongs to another run, spec or kind, is in use, or is none.
     """
 
     def __init__(self, root: str, kind: str, spec: specs.Model, *, fresh: bool = False) -> None:
-        self.root, self.kind, self.spec = root.rstrip("/"), kind, spec
+        self.root, self.kind, self.spec = root.rstrip("/") or "/", kind, spec
         self.key = specs.digest(spec)
-        self.fs, self.path = fsspec.core.url_to_fs(self.root)
+        try:
+            self.fs, self.path = fsspec.core.url_to_fs(self.root)
+        except (ImportError, ValueError) as error:  # an unknown protocol, or its package is missing
+            raise RunError(str(error), file=self.root, remedy="choose another -o") from None
+        self.local = isinstance(self.fs, LocalFileSystem)
         self.fresh = fresh
-        self._stop = threading.Event()
-        self._heart: threading.Thread | None = None
+        pid = os.getpid()
+        self._me = {"host": socket.gethostname(), "pid": pid, "start": process_start(pid)}
+        self._me["token"] = secrets.token_hex(8)  # two runs of one process differ
+        self._mutex, self._stop = threading.Lock(), threading.Event()
 
     def __enter__(self) -> RunFolder:
-        if self.fs.exists(self.path) and not self.fs.isdir(self.path):
-            raise RunError(
-                "this is a file, not a folder", file=self.root, remedy="choose another -o"
-            )
-        self._refuse_foreign()
-        self.fs.makedirs(self.path, exist_ok=True)
-        self._lock()
         try:
-            if self.fresh:
-                self._clear()
-            self._match_spec()
+            self._written()  # refuses before anything is touched
+            threading.Thread(target=self._beat, daemon=True).start()
+            self.fs.makedirs(self.path, exist_ok=True)
+            self._lock()
             self._sweep()
+            self._open(self._written())
+        except OSError as error:
+            self._leave()
+            raise RunError(
+                f"this folder cannot be used: {error.strerror or error}",
+                file=self.root,
+                remedy="choose another -o",
+            ) from error
         except BaseException:
-            self._unlock()
+            self._leave()
             raise
-        self._heart = threading.Thread(target=self._beat, daemon=True)
-        self._heart.start()
         return self
 
     def __exit__(
@@ -71,112 +92,194 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.log("end", error=f"{kind.__name__}: {error}" if kind else None)
-        self._stop.set()
-        if self._heart:
-            self._heart.join()
-        self._unlock()
+        try:
+            self.log("end", error=f"{kind.__name__}: {error}" if kind else None)
+        except (RunError, OSError):
+            if error is None:  # else what stopped the run is the better answer
+                raise
+        finally:
+            self._leave()
 
     def file(self, name: str) -> str:
         """Path of ``name`` under the folder."""
         return join(self.root, name)
 
+    def check(self) -> None:
+        """Raise RunError if the lock is not this run's any more."""
+        with self._mutex:
+            mine = self._mine()
+        if not mine:
+            raise RunError(
+                "lock.json is gone or another run's, so this one stops",
+                file=self.root,
+                remedy="see that no other run works here, then run again to go on",
+            )
+
     def log(self, event: str, **facts: Any) -> None:
-        """Append a line to log.jsonl (local folders)."""
+        """Append a line to log.jsonl (local folders); the lock is checked first."""
+        self.check()
         line = json.dumps({"time": round(time.time(), 3), "event": event, **facts})
-        if isinstance(self.fs, fsspec.implementations.local.LocalFileSystem):
+        if self.local:
             with Path(self.path, "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
-    def remove(self, *folders: str) -> None:
-        """Delete folders that are no longer needed."""
-        for name in folders:
-            if self.fs.exists(join(self.path, name)):
+    def remove(self, *names: str) -> None:
+        """Delete files and folders that are no longer needed; the lock is checked first."""
+        self.check()
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
                 self.fs.rm(join(self.path, name), recursive=True)
 
-    def _refuse_foreign(self) -> None:
+    # -- spec ------------------------------------------------------------------------------
+
+    def _written(self) -> str | None:
+        """Return spec.toml of the run that lies here, None if none does.
+
+        Refuses what is no run folder and a run of another kind.
+        """
         if not self.fs.exists(self.path):
-            return
-        names = {
-            posixpath.basename(entry.rstrip("/")) for entry in self.fs.ls(self.path, detail=False)
-        }
-        if names and not names & {"spec.toml", "lock.json", "log.jsonl"}:
+            return None
+        if not self.fs.isdir(self.path):
+            raise RunError(
+                "this is a file, not a folder", file=self.root, remedy="choose another -o"
+            )
+        entries = self.fs.ls(self.path, detail=False)
+        names = {posixpath.basename(entry.rstrip("/")) for entry in entries}
+        text = ""
+        if "spec.toml" in names:
+            with self.fs.open(join(self.path, "spec.toml"), "rb") as file:
+                text = file.read().decode(errors="replace")
+        for kind in KINDS:
+            if text.startswith(f"# forge {kind}\n"):
+                if kind != self.kind:
+                    raise RunError(
+                        f"this folder holds a {kind} run",
+                        file=self.root,
+                        remedy="choose another -o",
+                    )
+                return text
+        # A run that was killed before its spec was whole leaves these, and nothing else.
+        first = {"lock.json", "log.jsonl", "spec.toml"}
+        torn = any(f"# forge {kind}\n".startswith(text.strip()) for kind in KINDS)
+        if not torn or {TEMPORARY.sub("", name) for name in names} - first:
             raise RunError(
                 "this folder is not empty and is no run folder",
                 file=self.root,
                 remedy="choose another -o, or empty it",
             )
+        return None
 
-    def _match_spec(self) -> None:
-        path = join(self.path, "spec.toml")
-        if not self.fs.exists(path):
-            text = f"# forge {self.kind}\n{specs.dump(self.spec)}"
-            write_bytes(self.file("spec.toml"), text.encode())
-            self.log("start", spec=self.key, kind=self.kind)
-            return
-        with self.fs.open(path, "rb") as file:
-            text = file.read().decode()
-        kind = text.splitlines()[0].removeprefix("# forge ").strip()
-        if kind != self.kind:
+    def _open(self, text: str | None) -> None:
+        """Go on with the run of spec ``text``, or start one where there is none to go on with."""
+        if text is not None:
+            begun = any(self.fs.find(join(self.path, name)) for name in BEGUN)
+            if begun and not self.fresh:
+                self._match_spec(text)
+                self.log("continue", spec=self.key)
+                return
+            # The old spec.toml stays until the new one replaces it: it makes this a run folder.
+            kept = {"spec.toml", "lock.json"} | (set() if self.fresh else {"log.jsonl"})
+            self.remove(*[name for name in OURS if name not in kept])
+        new = f"# forge {self.kind}\n{specs.dump(self.spec)}"
+        write_bytes(self.file("spec.toml"), new.encode())
+        self.log("start", spec=self.key, kind=self.kind)
+
+    def _match_spec(self, text: str) -> None:
+        try:
+            old = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
             raise RunError(
-                f"this folder holds a {kind} run", file=self.root, remedy="choose another -o"
-            )
-        changed = specs.differences(tomllib.loads(text), tomllib.loads(specs.dump(self.spec)))
+                f"not TOML: {error}", file=self.file("spec.toml"), remedy="--fresh to start anew"
+            ) from None
+        changed = specs.differences(old, tomllib.loads(specs.dump(self.spec)))
         if changed:
             raise RunError(
                 f"this folder was made with another spec: {', '.join(changed)}",
                 file=self.root,
                 remedy="choose another -o, the old settings, or --fresh to start anew",
             )
-        self.log("continue", spec=self.key)
-
-    def _clear(self) -> None:
-        for entry in self.fs.ls(self.path, detail=False):
-            if posixpath.basename(entry.rstrip("/")) != "lock.json":
-                self.fs.rm(entry, recursive=True)
 
     def _sweep(self) -> None:
-        """Remove temporary files that a killed run left."""
-        for entry in self.fs.find(self.path):
-            if ".tmp-" in posixpath.basename(entry):
-                self.fs.rm_file(entry)
-        self.remove("progress")
+        """Remove temporary files and folders that a killed run left."""
+        found = set()
+        for entry in self.fs.find(self.path, withdirs=True):
+            parts = entry.rstrip("/").removeprefix(self.path).strip("/").split("/")
+            last = next((i for i, part in enumerate(parts) if TEMPORARY.search(part)), None)
+            if last is not None and TEMPORARY.sub("", parts[0]) in OURS:
+                found.add("/".join(parts[: last + 1]))
+        self.remove("progress", *sorted(found))
 
     # -- lock ------------------------------------------------------------------------------
 
-    def _lock(self) -> None:
-        me = {"host": socket.gethostname(), "pid": os.getpid(), "start": process_start(os.getpid())}
-        path = join(self.path, "lock.json")
-        for _ in range(3):
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other threads and, on a local disk, other processes from lock.json.
+
+        Elsewhere the last of two that write at once holds it; the other's next check tells it.
+        """
+        with self._mutex, contextlib.ExitStack() as stack:
+            if self.local:
+                folder = os.open(self.path, os.O_RDONLY)
+                stack.callback(os.close, folder)
+                self._wait_for(folder)
+            yield
+
+    def _wait_for(self, folder: int) -> None:
+        for _ in range(1000):
             try:
-                with self.fs.open(path, "xb") as file:
-                    file.write(json.dumps({**me, "heartbeat": time.time()}).encode())
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
-            except FileExistsError:
-                holder = read_json(path)
-                if holder is None:
-                    time.sleep(0.2)  # being written, or torn by a kill
-                    holder = read_json(path)
-                if holder is not None and _holds(holder):
-                    raise RunError(
-                        f"another run (host {holder['host']}, pid {holder['pid']}) works here",
-                        file=self.root,
-                        remedy="wait for it, stop it, or choose another -o",
-                    ) from None
-                self.fs.rm_file(path)
-        raise RunError("the lock cannot be taken", file=path, remedy="remove lock.json")
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                return  # a disk that cannot do it
+        raise RunError(
+            "another program holds this folder by flock", file=self.root, remedy="choose another -o"
+        )
+
+    def _holder(self) -> dict[str, Any] | None:
+        self.fs.invalidate_cache()  # other hosts write here
+        values = read_json(join(self.path, "lock.json"))
+        whole = isinstance(values, dict) and {"host", "pid", "start", "heartbeat"} <= values.keys()
+        return values if whole else None
+
+    def _mine(self) -> bool:
+        holder = self._holder()
+        return holder is not None and {**holder, **self._me} == holder
+
+    def _sign(self) -> None:
+        values = json.dumps({**self._me, "heartbeat": time.time()})
+        write_bytes(join(self.path, "lock.json"), values.encode())
+
+    def _lock(self) -> None:
+        with self._alone():
+            holder = self._holder()
+            if holder is not None and _holds(holder):
+                raise RunError(
+                    f"another run (host {holder['host']}, pid {holder['pid']}) works here",
+                    file=self.root,
+                    remedy="wait for it, stop it, or choose another -o",
+                )
+            self._sign()
 
     def _beat(self) -> None:
-        path = join(self.path, "lock.json")
+        """Renew the lock while it is ours; give it back at the end, where Ctrl-C cannot reach."""
         while not self._stop.wait(HEARTBEAT):
-            holder = read_json(path)
-            if holder is not None and holder["pid"] == os.getpid():
-                write_bytes(path, json.dumps({**holder, "heartbeat": time.time()}).encode())
+            with contextlib.suppress(OSError, RunError), self._alone():
+                if self._mine():
+                    self._sign()
+        self._unlock()
+
+    def _leave(self) -> None:
+        self._stop.set()
+        self._unlock()
 
     def _unlock(self) -> None:
-        path = join(self.path, "lock.json")
-        if self.fs.exists(path):
-            self.fs.rm_file(path)
+        with contextlib.suppress(OSError, RunError):
+            if self._mine():
+                with self._alone():
+                    if self._mine():
+                        self.fs.rm_file(join(self.path, "lock.json"))
 
 
 def _holds(holder: Mapping[str, Any]) -> bool:
@@ -214,9 +317,14 @@ def living_parent() -> Iterator[None]:
     the block.
     """
     with tempfile.NamedTemporaryFile(prefix="forge-") as file:
-        pid = os.getpid()
-        os.environ[PARENT] = f"{pid}:{process_start(pid)}:{file.name}"
-        yield
+        pid, before = os.getpid(), os.environ.pop(PARENT, None)
+        try:
+            os.environ[PARENT] = f"{pid}:{process_start(pid)}:{file.name}"
+            yield
+        finally:
+            os.environ.pop(PARENT, None)
+            if before is not None:
+                os.environ[PARENT] = before
 
 
 _watching = threading.Event()
@@ -239,84 +347,11 @@ def exit_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-# -- progress ----------------------------------------------------------------------------------
-
-
-def beat(root: str, stage: str, unit: str, documents: int, done: int) -> None:
-    """Leave a sign of progress of one unit: documents and input bytes done."""
-    fs, path = fsspec.core.url_to_fs(join(root, f"progress/{stage}/{unit}.json"))
-    fs.makedirs(posixpath.dirname(path), exist_ok=True)
-    with fs.open(path, "wb") as file:
-        file.write(json.dumps({"documents": documents, "bytes": done}).encode())
-
-
-def _seen(root: str, stage: str) -> tuple[int, int]:
-    fs, path = fsspec.core.url_to_fs(join(root, f"progress/{stage}"))
-    signs = [read_json(entry) for entry in (fs.find(path) if fs.exists(path) else [])]
-    whole = [sign for sign in signs if sign]
-    return sum(s["documents"] for s in whole), sum(s["bytes"] for s in whole)
-
-
-@contextmanager
-def progress(root: str, stage: str, total: int, *, quiet: bool = False) -> Iterator[None]:
-    """Show documents/s, MB/s and the time left on stderr while the block runs.
-
-    ``total`` is in input bytes. A terminal gets a live bar, a log file a line every ten seconds.
-    """
-    if quiet:
-        yield
-        return
-    stop = threading.Event()
-    show = _bar if sys.stderr.isatty() else _lines
-    thread = threading.Thread(target=show, args=(root, stage, total, stop), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _rates(root: str, stage: str, total: int, start: float) -> tuple[int, str]:
-    documents, done = _seen(root, stage)
-    seconds = max(time.monotonic() - start, 1e-3)
-    left = (total - done) * seconds / done if done else 0.0
-    return done, (
-        f"{documents:,} docs · {documents / seconds:,.0f} docs/s · "
-        f"{done / seconds / 1e6:.1f} MB/s · ETA {left:,.0f} s"
-    )
-
-
-def _lines(root: str, stage: str, total: int, stop: threading.Event) -> None:
-    start = time.monotonic()
-    while not stop.wait(10.0):
-        done, text = _rates(root, stage, total, start)
-        print(f"{stage}: {100 * done / max(total, 1):.0f} % · {text}", file=sys.stderr)
-    documents, _ = _seen(root, stage)
-    print(
-        f"{stage}: {documents:,} docs in {time.monotonic() - start:.1f} s",
-        file=sys.stderr,
-        flush=True,
-    )
-
-
-def _bar(root: str, stage: str, total: int, stop: threading.Event) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    start = time.monotonic()
-    columns = (TextColumn(f"{stage:>10}"), BarColumn(), TextColumn("{task.fields[text]}"))
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(stage, total=max(total, 1), text="")
-        while not stop.wait(0.5):
-            done, text = _rates(root, stage, total, start)
-            bar.update(task, completed=done, text=text)
-        bar.update(task, completed=max(total, 1), text=_rates(root, stage, total, start)[1])
-
-
 def check_workers(workers: int | None) -> int:
-    """Return the number of workers, by default one a core; refuses numbers below 1."""
+    """Return the number of workers, by default one a core we may use; refuses those below 1."""
     if workers is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
     if workers < 1:
         raise UsageError(f"--workers {workers}", expected="1 or more", remedy="e.g. --workers 2")

@@ -58,7 +58,7 @@ def test_weak_names_and_hidden_text_count_where_there_is_no_prose() -> None:
     slogan, prose = "Buy a boat, sell a boat, rent a boat", f"{STORY[0]} {STORY[1]}"
     assert slogan not in text(page(f"<main><div class=banner>{slogan}</div>{BODY * 2}</main>"))
     assert prose in text(page(f"<main><div class=banner>{prose}</div>{BODY * 2}</main>"))
-    assert prose in text(page(f"<main><div style='display: none'>{prose}</div>{BODY}</main>"))
+    assert prose in text(page(f"<main><div style='display: none'>{prose}</div>{BODY * 2}</main>"))
 
 
 def test_what_stands_before_the_main_part_is_left() -> None:
@@ -66,6 +66,20 @@ def test_what_stands_before_the_main_part_is_left() -> None:
     html = page(f"<div>Monday, 12 degrees</div><div><h1>Fog</h1></div><div>{BODY}</div>")
     assert text(html) == "\n".join(["Fog", *STORY])
     assert text(page(f"<main>{BODY}</main><div>{BODY[:120]}</div>")) == "\n".join(STORY)
+
+
+def test_the_strongest_name_counts() -> None:
+    """Of several words in the names of an element each counts, wherever it stands."""
+    for names in ("class='widget-area' id=siteNav", "class='siteNav widget-area'"):
+        beside = f"<div {names}>{STORY[0]} {STORY[1]}</div>"
+        assert text(page(f"<main>{beside}{BODY * 2}</main>")) == "\n".join(STORY * 2)
+
+
+def test_the_tail_of_an_article_goes() -> None:
+    """What follows the last paragraph stays only where it is text."""
+    tail = "<div>Posted on Monday</div><p><a href=1>Read on</a></p>"
+    assert text(page(f"<main>{BODY}{tail}</main>")) == "\n".join(STORY)
+    assert text(page(f"<main>{BODY}{tail}<p>The end</p></main>")).endswith("\nThe end")
 
 
 def test_words_count_only_where_they_stand_alone() -> None:

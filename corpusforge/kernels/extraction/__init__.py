@@ -11,7 +11,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from corpusforge.kernels.extraction import guard
 from corpusforge.kernels.extraction.blocks import Blocks, OverLimit, walk
-from corpusforge.kernels.extraction.select import select
+from corpusforge.kernels.extraction.selection import select
 from corpusforge.kernels.extraction.text import render
 
 

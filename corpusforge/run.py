@@ -34,6 +34,7 @@ from corpusforge.shard import join, read_json, write_bytes
 
 HEARTBEAT = 5.0  # seconds between two signs of life in lock.json
 EXPIRY = 60.0  # seconds after which a lock of another host is stale
+WAIT = 10.0  # seconds to wait for others that take or renew a lock at this moment
 PARENT = "FORGE_PARENT"  # environment variable: pid:start time:file to live for
 KINDS = ("clean", "tokenize", "train")
 BEGUN = ("manifest.json", "commits", "checkpoints")  # work that must not be mixed with another's
@@ -160,7 +161,7 @@ class RunFolder:
                 return text
         # A run that was killed before its spec was whole leaves these, and nothing else.
         first = {"lock.json", "log.jsonl", "spec.toml"}
-        torn = any(f"# forge {kind}\n".startswith(text.strip()) for kind in KINDS)
+        torn = any(f"# forge {kind}\n".startswith(text) for kind in KINDS)
         if not torn or {TEMPORARY.sub("", name) for name in names} - first:
             raise RunError(
                 "this folder is not empty and is no run folder",
@@ -225,7 +226,8 @@ class RunFolder:
             yield
 
     def _wait_for(self, folder: int) -> None:
-        for _ in range(1000):
+        end = time.monotonic() + WAIT
+        while time.monotonic() < end:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
@@ -239,7 +241,7 @@ class RunFolder:
 
     def _holder(self) -> dict[str, Any] | None:
         self.fs.invalidate_cache()  # other hosts write here
-        values = read_json(join(self.path, "lock.json"))
+        values = read_json(self.file("lock.json"))
         whole = isinstance(values, dict) and {"host", "pid", "start", "heartbeat"} <= values.keys()
         return values if whole else None
 
@@ -249,7 +251,7 @@ class RunFolder:
 
     def _sign(self) -> None:
         values = json.dumps({**self._me, "heartbeat": time.time()})
-        write_bytes(join(self.path, "lock.json"), values.encode())
+        write_bytes(self.file("lock.json"), values.encode())
 
     def _lock(self) -> None:
         with self._alone():

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONSAFEPATH = 1
 
-.PHONY: demo test lint faults bench clean
+.PHONY: demo test lint faults pure bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,9 @@ lint: $(VENV)/.installed  ## formatter, linter, types
 
 faults: $(VENV)/.installed  ## kill -9 of clean, tokenize and train, 20 times each
 	FORGE_KILLS=20 $(BIN)/pytest -m faults
+
+pure: $(VENV)/.installed  ## the kernels' tests again as plain Python, without compilation
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest tests/kernels
 
 bench: $(VENV)/.installed  ## ratios against peers, each in an environment of its own
 	$(BIN)/python benchmarks/run.py

@@ -11,11 +11,11 @@ ROWS, SEQUENCE, STEPS = 16, 256, 2
 
 def _ours(path, loss_of):
     import torch
-    from corpusforge.train import optim
-    from corpusforge.train.objectives import Rows, objective
 
     from corpusforge import spec as specs
     from corpusforge.loader import TokenLoader
+    from corpusforge.train import optim
+    from corpusforge.train.objectives import Rows, objective
 
     torch.set_num_threads(1)
     spec = specs.parse(

@@ -4,10 +4,10 @@ import json
 
 import pytest
 import torch
-from corpusforge.train import checkpoint
-from corpusforge.train.metrics import Metrics, bits_per_byte, perplexity, read
 
 from corpusforge.errors import RunError
+from corpusforge.train import checkpoint
+from corpusforge.train.metrics import Metrics, bits_per_byte, perplexity, read
 
 
 def write(root, step, keep=9):

@@ -4,12 +4,12 @@ import collections
 
 import pytest
 import torch
-from corpusforge.train.cache import KeyValueCache
-from corpusforge.train.generate import choose, generate, sample, until
-from corpusforge.train.model import Transformer
 
 from corpusforge.errors import ForgeError, UsageError
 from corpusforge.spec import ModelSpec
+from corpusforge.train.cache import KeyValueCache
+from corpusforge.train.generate import choose, generate, sample, until
+from corpusforge.train.model import Transformer
 
 V, S = 60, 16
 SHAPES = [

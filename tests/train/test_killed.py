@@ -8,11 +8,11 @@ import sys
 import time
 
 import pytest
-from corpusforge.train import checkpoint
-from corpusforge.train.metrics import read
 from tiny import small
 
 from corpusforge import spec as specs
+from corpusforge.train import checkpoint
+from corpusforge.train.metrics import read
 
 SCRIPT = """
 import sys

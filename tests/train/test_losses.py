@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+
 from corpusforge.train.losses import IGNORE, cross_entropy
 
 

@@ -5,14 +5,14 @@ import math
 
 import pytest
 import torch
-from corpusforge.train import optim
-from corpusforge.train.model import Transformer
-from corpusforge.train.schedule import learning_rate
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from corpusforge.spec import ModelSpec, OptimSpec
+from corpusforge.train import optim
+from corpusforge.train.model import Transformer
+from corpusforge.train.schedule import learning_rate
 
 
 def model_with_gradients(scale=1.0):

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny import small, texts, write_tokens
+
+from corpusforge.errors import InputError, RunError
 from corpusforge.train import checkpoint
 from corpusforge.train.evaluate import evaluate, heldout_loader
 from corpusforge.train.generate import generate
 from corpusforge.train.metrics import read
 from corpusforge.train.restore import restore
 from corpusforge.train.trainer import Trainer, train
-from tiny import small, texts, write_tokens
-
-from corpusforge.errors import InputError, RunError
 
 
 class Stop:

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from corpusforge.train.model import Block, Rotary, Transformer, rotate
-from corpusforge.train.objectives import within_documents
 from torch import nn
 
 from corpusforge.errors import SpecError
 from corpusforge.spec import ModelSpec, TrainSpec, load, parse
+from corpusforge.train.model import Block, Rotary, Transformer, rotate
+from corpusforge.train.objectives import within_documents
 
 V, S, D = 50, 24, 32
 SHAPES = [

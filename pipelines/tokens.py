@@ -17,14 +17,17 @@ from .engine import Engine, run
 
 
 class Count(beam.DoFn):
-    """Texts -> (range, blob) of their pre-token counts."""
+    """Texts -> (range, blob) of their pre-token counts; none -> every range, empty."""
 
     def __init__(self, root: str, spec: dict[str, Any], key: str) -> None:
         self.root, self.spec, self.key = root, spec, key
 
     def process(self, texts: dict[str, Any]) -> Iterable[tuple[int, bytes]]:
         """Count one unit."""
-        return stages.count_map(self.root, Texts(**texts), TokenizeSpec(**self.spec), self.key)
+        spec = TokenizeSpec(**self.spec)
+        if not texts:
+            return [(number, b"") for number in range(spec.ranges)]
+        return stages.count_map(self.root, Texts(**texts), spec, self.key)
 
 
 class Sum(beam.DoFn):
@@ -40,7 +43,7 @@ class Sum(beam.DoFn):
 
 
 class Encode(beam.DoFn):
-    """Texts -> their name, once their token shard is written."""
+    """Texts -> their name, once their token shards are written."""
 
     def __init__(self, root: str, spec: dict[str, Any], key: str) -> None:
         self.root, self.spec, self.key = root, spec, key
@@ -53,13 +56,18 @@ class Encode(beam.DoFn):
 
 
 def encode_key(key: str, texts: Texts) -> str:
-    """What the token shard of a unit depends on: the tokenizer and the text."""
+    """What the token shards of a unit depend on: the tokenizer and the text."""
     return key_of("encode", key, texts.fingerprint)
+
+
+def elements(units: Sequence[Texts]) -> list[dict[str, Any]]:
+    """Return what crosses to the workers, large units first, as in ``plan.largest_first``."""
+    return [u.to_json() for u in sorted(units, key=lambda unit: (-unit.bytes, unit.name))]
 
 
 def count(engine: Engine, root: str, units: Sequence[Texts], spec: TokenizeSpec, key: str) -> None:
     """Run the count stage."""
-    values = [unit.to_json() for unit in units]
+    values = [{}, *elements(units)]
 
     def build(pipeline: beam.Pipeline) -> object:
         return (
@@ -76,7 +84,7 @@ def count(engine: Engine, root: str, units: Sequence[Texts], spec: TokenizeSpec,
 
 def encode(engine: Engine, root: str, units: Sequence[Texts], spec: TokenizeSpec, key: str) -> None:
     """Run the encode stage."""
-    values = [unit.to_json() for unit in units]
+    values = elements(units)
 
     def build(pipeline: beam.Pipeline) -> object:
         return (

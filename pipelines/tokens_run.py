@@ -1,13 +1,15 @@
-"""A whole tokenize run: texts, counts, tokenizer, token shards, manifest."""
+"""A whole tokenize run: texts, counts, tokenizer, token shards, balance, manifest."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
-from corpusforge import manifest, readers
+from corpusforge import __version__, ledger, manifest, readers
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, InputError, RunError, UsageError
 from corpusforge.kernels import digest
@@ -27,32 +29,40 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 
 
 def texts_of(inputs: Sequence[str], spec: TokenizeSpec) -> tuple[list[Texts], list[dict[str, str]]]:
-    """Return the units of text of clean runs or plain corpus files, and the runs they come from."""
+    """Return the units of text of clean runs or plain corpus files, and the runs they come from.
+
+    Both are the same for any order of ``inputs``.
+    """
     if not inputs:
         raise UsageError("no input", remedy="e.g. forge tokenize run/clean -o run/tok --algo bpe")
-    units: list[Texts] = []
-    parents: list[dict[str, str]] = []
+    runs: list[tuple[manifest.Manifest, str]] = []
     plain: list[str] = []
     for path in inputs:
         if exists(path, "manifest.json"):
-            done = manifest.read(path, "clean")
-            parents.append({"path": path, "content": done.content})
-            for shard in done.in_folder("corpus"):
-                name = f"part-{len(units):05d}"
-                key = key_of(done.content, shard.sha256)
-                units.append(Texts(name, shard.bytes, key, root=path, shard=shard.name))
+            runs.append((manifest.read(path, "clean"), path))
         elif exists(path, "plan.json"):
             raise InputError(
                 "this clean run is not finished", file=path, remedy="run its forge clean again"
             )
         else:
             plain.append(path)
+    runs.sort(key=lambda run: run[0].content)
+    for (before, one), (after, other) in pairwise(runs):
+        if before.content == after.content:
+            raise InputError(
+                f"holds the same documents as {one}", file=other, remedy="give it once"
+            )
+    units: list[Texts] = []
+    for done, path in runs:
+        for shard in done.in_folder("corpus"):
+            name, key = f"part-{len(units):05d}", key_of(done.content, shard.sha256)
+            units.append(Texts(name, shard.bytes, key, path, shard.name, shard.rows))
     if plain:
         files = find_inputs(plain, readers.READABLE)
         for unit in make_units(files, [readers.sniff(f.path) for f in files], spec.plan):
             name = f"part-{len(units):05d}"
             units.append(Texts(name, unit.bytes, unit.fingerprint, unit=unit.to_json()))
-    return units, parents
+    return units, [{"path": path, "content": done.content} for done, path in runs]
 
 
 def tokenize(
@@ -67,86 +77,102 @@ def tokenize(
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.tokenize``."""
     units, parents = texts_of(inputs, spec)
+    given = Tokenizer.load(tokenizer) if tokenizer else None
     spec = spec.model_copy(update={"inputs": []})
     with RunFolder(output, "tokenize", spec, fresh=fresh) as run:
-        key = key_of("tokenize", run.key, *[unit.fingerprint for unit in units])
-        if exists(run.root, "manifest.json"):
-            done = manifest.read(run.root, "tokenize")
-            if done.facts["key"] == key:
-                return done
-            raise RunError(
-                "this folder was made from other inputs",
-                file=run.root,
-                remedy="choose another -o, or --fresh to start anew",
+        key = _key(run, units, given)
+        done = _finished(run, key, given)
+        if done is None:
+            run.remove("manifest.json", "report.html")
+            record = _tokenizer(run, units, spec, engine, key, given, quiet)
+            made = Tokenizer.load(join(run.root, "tokenizer"))
+            encoded = _encode(run, units, spec, engine, key, made, quiet)
+            facts = {
+                "key": key,
+                "parents": parents,
+                "given": given and {"path": tokenizer, "digest": given.digest},
+                "words_dropped": record["words_dropped"],
+            }
+            made_of = [Shard(**shard) for shard in record["shards"]]
+            done = _manifest(run, spec, units, encoded, made, made_of, facts)
+        if done.facts["first_lost"] and not quiet:
+            n = done.counts
+            print(
+                f"{n['dropped']} dropped + {n['failed']} failed of {n['in']} records are not "
+                f"encoded; the first is {done.facts['first_lost']}",
+                file=sys.stderr,
             )
-        return _stages(run, units, parents, spec, engine, key, tokenizer, quiet)
+        return done
 
 
-def _stages(
+def _key(run: RunFolder, units: Sequence[Texts], given: Tokenizer | None) -> str:
+    """What the run depends on: spec, texts, the tokenizer if one is given, and our own code."""
+    by = f"{given.digest} {given.eot}" if given else ""
+    return key_of("tokenize", __version__, run.key, by, *sorted(u.fingerprint for u in units))
+
+
+def _finished(run: RunFolder, key: str, given: Tokenizer | None) -> manifest.Manifest | None:
+    """Return the manifest if the run is finished and whole; refuse what another run made."""
+    if not exists(run.root, "manifest.json"):
+        return None
+    done = manifest.read(run.root, "tokenize")
+    if done.facts["key"] == key:
+        return None if manifest.whole(run.root, done) else done
+    before = done.facts.get("given")
+    if (before and before["digest"]) != (given and given.digest):
+        what = f"with another tokenizer, {done.facts['tokenizer']['digest'][:12]}…"
+    else:
+        what = "from other inputs, or by another version of forge"
+    raise RunError(
+        f"this folder was made {what}",
+        file=run.root,
+        remedy="choose another -o, or --fresh to start anew",
+    )
+
+
+def _tokenizer(
     run: RunFolder,
     units: list[Texts],
-    parents: list[dict[str, str]],
     spec: TokenizeSpec,
     engine: Engine,
     key: str,
-    given: str | None,
+    given: Tokenizer | None,
     quiet: bool,
-) -> manifest.Manifest:
-    root, size = run.root, sum(unit.bytes for unit in units)
-    run.remove("report.html")
+) -> dict[str, Any]:
+    """Return the commit of the tokenizer of the run: the given one, or one trained on its texts."""
+    if record := committed(run.root, "tokenizer", "tokenizer", key):
+        return record
+    root, shards, dropped = run.root, list[Shard](), 0
+    made = given
+    if made is None:
+        run.remove("counts", "commits/count", "commits/counted")
+        warm.warm(lambda: warm.tokens(spec), quiet=quiet)
+        with progress(root, "count", sum(unit.bytes for unit in units), quiet=quiet):
+            jobs.count(engine, root, units, spec, key)
+        with progress(root, "train", 0, quiet=quiet):
+            table, counted = stages.gather(root, spec.ranges, key)
+            if table.num_rows == 0:
+                raise InputError(
+                    "the input holds no text to train on",
+                    file=", ".join(unit.root for unit in units if unit.root) or None,
+                    remedy="forge clean makes text of pages; see its ledger for what it dropped",
+                )
+            made = Tokenizer.train(table, spec)
+        shards.append(counted)
+        dropped = sum(r["dropped"] for r in _records(root, "counted", units, [key] * len(units)))
+    _save(made, root)
+    for name in TOKENIZER_FILES:
+        length, sha256 = file_sha256(root, f"tokenizer/{name}")
+        shards.append(Shard(f"tokenizer/{name}", 0, length, sha256))
+    commit(root, "tokenizer", "tokenizer", key, shards, words_dropped=dropped)
     record = committed(root, "tokenizer", "tokenizer", key)
     if record is None:
-        shards: list[Shard] = []
-        dropped = 0
-        if given:
-            made = Tokenizer.load(given)
-        else:
-            run.remove("counts", "commits/count", "commits/counted")
-            warm.warm(lambda: warm.tokens(spec), quiet=quiet)
-            with progress(root, "count", size, quiet=quiet):
-                jobs.count(engine, root, units, spec, key)
-            with progress(root, "train", 0, quiet=quiet):
-                table, counted = stages.gather(root, spec.ranges, key)
-                if table.num_rows == 0:
-                    raise InputError(
-                        "the input holds no text to train on",
-                        file=", ".join(p["path"] for p in parents) or None,
-                        remedy="see forge explain, or the ledger of the clean run",
-                    )
-                made = Tokenizer.train(table, spec)
-            shards.append(counted)
-            done = [committed(root, "counted", unit.name, key) for unit in units]
-            dropped = sum(record["dropped"] for record in done if record)
-        _save(made, root)
-        for name in TOKENIZER_FILES:
-            if exists(root, f"tokenizer/{name}"):
-                length, sha256 = file_sha256(root, f"tokenizer/{name}")
-                shards.append(Shard(f"tokenizer/{name}", 0, length, sha256))
-        commit(root, "tokenizer", "tokenizer", key, shards, words_dropped=dropped)
-        record = committed(root, "tokenizer", "tokenizer", key)
-    if record is None:
         raise AccountingError("the tokenizer changed while it was written", file=root)
-    made = Tokenizer.load(join(root, "tokenizer"))
-    run.log("tokenizer", engine=made.engine, why=made.why)
-    if made.why and not quiet:
-        print(f"encode: by the {made.engine} engine, since {made.why}", file=sys.stderr)
-
-    last = key_of(key, made.digest)
-    keys = {unit.name: jobs.encode_key(last, unit) for unit in units}
-    left = [unit for unit in units if not committed(root, "encode", unit.name, keys[unit.name])]
-    if left:
-        with progress(root, "encode", sum(unit.bytes for unit in left), quiet=quiet):
-            jobs.encode(engine, root, left, spec, last)
-    encoded = [committed(root, "encode", unit.name, keys[unit.name]) for unit in units]
-    if any(record is None for record in encoded):
-        raise RunError("a unit has no token shard", file=root, remedy="run again to go on")
-    return _manifest(run, spec, key, made, record, [r for r in encoded if r], parents)
+    return record
 
 
 def _save(made: Tokenizer, root: str) -> None:
     """Save to a folder of its own, then give it its name."""
-    import shutil
-
     folder = join(root, "tokenizer")
     temporary = join(root, f"tokenizer.tmp-{os.getpid()}")
     made.save(temporary)
@@ -154,34 +180,72 @@ def _save(made: Tokenizer, root: str) -> None:
     os.replace(temporary, folder)  # noqa: PTH105 (run folders are strings)
 
 
+def _encode(
+    run: RunFolder,
+    units: list[Texts],
+    spec: TokenizeSpec,
+    engine: Engine,
+    key: str,
+    made: Tokenizer,
+    quiet: bool,
+) -> list[dict[str, Any]]:
+    """Encode what is not encoded yet; returns the commits of all units."""
+    root = run.root
+    run.log("tokenizer", engine=made.engine, why=made.why)
+    if made.why and not quiet:
+        print(f"encode: by the {made.engine} engine, since {made.why}", file=sys.stderr)
+    last = key_of(key, made.digest)
+    keys = [jobs.encode_key(last, unit) for unit in units]
+    pairs = zip(units, keys, strict=True)
+    if left := [unit for unit, own in pairs if not committed(root, "encode", unit.name, own)]:
+        warm.warm(lambda: warm.encode(made), quiet=quiet)
+        with progress(root, "encode", sum(unit.bytes for unit in left), quiet=quiet):
+            jobs.encode(engine, root, left, spec, last)
+    return _records(root, "encode", units, keys)
+
+
+def _records(
+    root: str, stage: str, units: Sequence[Texts], keys: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the commits of all units of a stage; a missing one is refused."""
+    found = [committed(root, stage, u.name, key) for u, key in zip(units, keys, strict=True)]
+    if lost := [unit.name for unit, record in zip(units, found, strict=True) if record is None]:
+        raise RunError(
+            f"unit {lost[0]} of stage {stage} has no output", file=root, remedy="run again to go on"
+        )
+    return [record for record in found if record is not None]
+
+
 def _manifest(
     run: RunFolder,
     spec: TokenizeSpec,
-    key: str,
+    units: Sequence[Texts],
+    encoded: Sequence[dict[str, Any]],
     made: Tokenizer,
-    tokenizer: dict[str, Any],
-    encoded: list[dict[str, Any]],
-    parents: list[dict[str, str]],
+    made_of: Sequence[Shard],
+    facts: dict[str, Any],
 ) -> manifest.Manifest:
-    total = {name: sum(r[name] for r in encoded) for name in ("documents", "tokens", "bytes")}
+    """Check that every record is accounted for, and write the manifest."""
     shards = [shard for record in encoded for shard in shards_of(record, "tokens")]
-    rows = [int(record["content"], 16) for record in encoded]
-    content = digest.combine([*rows, int(made.digest, 16)])
+    counts = ledger.add([record["counts"] for record in encoded])
+    pairs = zip(units, encoded, strict=True)
+    read = sum(r["counts"]["in"] if unit.rows is None else unit.rows for unit, r in pairs)
+    ledger.balance(read, {**counts, "kept": sum(shard.rows for shard in shards)})
+    content = digest.combine([*(int(r["content"], 16) for r in encoded), int(made.digest, 16)])
     done = manifest.Manifest(
         kind="tokenize",
         content=digest.to_hex(content),
-        counts={"in": total["documents"], "kept": total["documents"], "dropped": 0, "failed": 0},
+        counts=counts,
         spec=spec.model_dump(mode="json"),
         spec_digest=specs.digest(spec),
-        shards=(*shards, *[Shard(**shard) for shard in tokenizer["shards"]]),
-        parent=parents[0] if parents else None,
+        shards=(*shards, *made_of),
+        parent=facts["parents"][0] if facts["parents"] else None,
         versions=manifest.versions(),
         facts={
-            "key": key,
-            "parents": parents,
-            "tokens": total["tokens"],
-            "bytes": total["bytes"],
-            "words_dropped": tokenizer["words_dropped"],
+            **facts,
+            "tokens": sum(record["tokens"] for record in encoded),
+            "bytes": sum(record["bytes"] for record in encoded),
+            "first_lost": next((r["first_lost"] for r in encoded if r["first_lost"]), None),
             "tokenizer": {
                 "vocab_size": made.vocab_size,
                 "eot": made.eot,
@@ -189,6 +253,15 @@ def _manifest(
             },
         },
     )
+    _sweep(run, shards)
     done.write(run.root)
     run.remove("progress", "counts", "commits/count", "commits/counted")
     return done
+
+
+def _sweep(run: RunFolder, shards: Sequence[Shard]) -> None:
+    """Remove the token shards of a run that was stopped and went on with something else."""
+    named = {join(run.path, shard.name) for shard in shards}
+    for path in run.fs.find(join(run.path, "tokens")):
+        if path not in named:
+            run.fs.rm_file(path)

@@ -15,10 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MODULUS = 1 << 256
+ROWS = 1024  # rows at a time: their items are widened to 8 bytes and joined
 
 
 def content(kind: str, columns: Sequence[pa.Array]) -> int:
     """Return the sum modulo 2^256 of sha256(kind row) over the rows of equal-length ``columns``."""
+    starts = range(0, len(columns[0]), ROWS)
+    return combine([_sum(kind, [part.slice(start, ROWS) for part in columns]) for start in starts])
+
+
+def _sum(kind: str, columns: Sequence[pa.Array]) -> int:
     rows = _rows(columns)
     view = memoryview(rows.buffers()[2] or b"")
     offsets = np.frombuffer(rows.buffers()[1], dtype=np.int64)[: len(rows) + 1]
@@ -30,7 +36,7 @@ def content(kind: str, columns: Sequence[pa.Array]) -> int:
         digests += row.digest()
     limbs = np.frombuffer(bytes(digests), dtype=">u4").reshape(-1, 8)
     sums = limbs.astype(np.uint64).sum(axis=0)
-    return sum(int(limb) << (32 * (7 - place)) for place, limb in enumerate(sums)) % MODULUS
+    return sum(int(limb) << (32 * (7 - place)) for place, limb in enumerate(sums))
 
 
 def combine(parts: Sequence[int]) -> int:

@@ -1,7 +1,8 @@
 """The stages of ``forge tokenize``: count -> (train, in the parent) -> encode.
 
 count   texts -> packed counts by range of the word's hash -> counts/RANGE.parquet
-encode  texts -> tokens/UNIT.arrow, one record batch, memory-mapped by the loader
+encode  texts -> tokens/UNIT.arrow, tokens/UNIT-001.arrow, ...: one record batch each, mapped by
+        the loader
 """
 
 from __future__ import annotations
@@ -11,21 +12,24 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from corpusforge import readers
+from corpusforge import ledger, readers
+from corpusforge.errors import RunError
 from corpusforge.kernels import counts, digest
 from corpusforge.plan import Unit
-from corpusforge.run import beat, exit_with_parent
+from corpusforge.run import beat
 from corpusforge.schema import tokens_schema
 from corpusforge.shard import Shard, ShardWriter, commit, committed, join, read_batches, read_table
 from corpusforge.spec import TokenizeSpec
 from corpusforge.tokenizer import Tokenizer, count
-from corpusforge.transform import alive
+from corpusforge.transform import alive, decide, put
 from corpusforge.transforms.encode import Encode
 
-LANGUAGE = pa.field("language", pa.string())
-NEEDED = ("id", "source", "source_id", "url", "text")
+NEEDED = ("id", "source", "offset", "source_id", "url", "text")
+VERDICT = ("outcome", "reasons", "detail")
 MERGE_EVERY = 32  # count tables merged at a time: bounds a worker's memory
+SHARD_TOKENS = 16_000_000  # of a token shard, which is written from memory
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Texts:
     fingerprint: str
     root: str | None = None
     shard: str | None = None
+    rows: int | None = None  # of the corpus shard, as its manifest says
     unit: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -44,24 +49,50 @@ class Texts:
         return asdict(self)
 
     def batches(self, spec: TokenizeSpec) -> Iterator[pa.RecordBatch]:
-        """Yield batches with id, source, source_id, url, text and language."""
+        """Yield every record read: NEEDED, language and ``outcome``; what is kept has a text.
+
+        Records of plain files also carry the ``reasons`` and ``detail`` of what is not kept.
+        """
         if self.root is not None and self.shard is not None:
-            yield from read_batches(self.root, self.shard, [*NEEDED, "language"])
+            for batch in read_batches(self.root, self.shard, [*NEEDED, "language"]):
+                batch = batch.append_column("outcome", pa.repeat("kept", batch.num_rows))
+                yield from _cut(batch, spec.plan.batch_bytes)
             return
         for piece in Unit.from_json(self.unit or {}).pieces:
             for batch in readers.read(piece, spec.read, spec.plan.batch_bytes):
-                batch = batch.filter(pa.array(alive(batch))).select(list(NEEDED))
-                batch = batch.filter(batch.column("text").is_valid())
-                yield batch.append_column(LANGUAGE, pa.nulls(batch.num_rows, pa.string()))
+                batch = _without_pages(batch).select([*NEEDED, *VERDICT])
+                yield put(batch, "language", pa.nulls(batch.num_rows, pa.string()))
+
+
+def _cut(batch: pa.RecordBatch, limit: int) -> Iterator[pa.RecordBatch]:
+    """Cut a batch, which is as large as its writer chose, into about ``limit`` bytes of text."""
+    parts = batch.column("text").nbytes // limit + 1
+    rows = batch.num_rows // parts + 1
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def _without_pages(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Drop the records that only have a page: to extract its text is what a clean run is for."""
+    why = pa.repeat("a page without text; forge clean extracts it", batch.num_rows)
+    pages = pc.is_null(batch.column("text")).to_numpy(zero_copy_only=False)
+    return decide(batch, pages, outcome="dropped", stage="read", detail=why)
+
+
+def _first_lost(batch: pa.RecordBatch) -> str | None:
+    """Name the first record of a batch that is not kept, and why."""
+    for row in batch.filter(pa.array(~alive(batch))).slice(0, 1).to_pylist():
+        why = row["detail"] or row["reasons"][0]["rule"]
+        return f"{row['source']}, byte {row['offset']}: {why}"
+    return None
 
 
 def count_map(root: str, texts: Texts, spec: TokenizeSpec, key: str) -> Iterator[tuple[int, bytes]]:
     """Yield (range, blob) of the pre-token counts of one unit."""
-    exit_with_parent()
     parts: list[pa.Table] = []
     documents = dropped = 0
     for batch in texts.batches(spec):
-        counted = count(batch.column("text"), spec)
+        counted = count(batch.filter(pa.array(alive(batch))).column("text"), spec)
         parts.append(counted.table)
         dropped += counted.dropped
         documents += batch.num_rows
@@ -76,63 +107,89 @@ def count_map(root: str, texts: Texts, spec: TokenizeSpec, key: str) -> Iterator
 
 def count_reduce(root: str, number: int, blobs: Iterable[bytes], key: str) -> str:
     """Write the counts of one range, sorted by word."""
-    exit_with_parent()
     name = f"range-{number:05d}"
     if not committed(root, "count", name, key):
-        writer = ShardWriter(root, f"counts/{name}.parquet", counts.COUNTS)
-        for batch in counts.merge(blobs).combine_chunks().to_batches():
-            writer.write(batch)
-        commit(root, "count", name, key, [writer.close()])
+        table = counts.merge(filter(None, blobs))
+        with ShardWriter(root, f"counts/{name}.parquet", counts.COUNTS) as writer:
+            for batch in table.combine_chunks().to_batches():
+                writer.write(batch)
+            commit(root, "count", name, key, [writer.close()])
     return name
 
 
 def gather(root: str, ranges: int, key: str) -> tuple[pa.Table, Shard]:
     """Merge the ranges into counts.parquet, sorted by word."""
     names = [f"range-{number:05d}" for number in range(ranges)]
-    found = [name for name in names if committed(root, "count", name, key)]
-    tables = [read_table(root, f"counts/{name}.parquet", counts.COUNTS) for name in found]
-    table = counts.add(tables or [counts.COUNTS.empty_table()])
-    writer = ShardWriter(root, "counts.parquet", counts.COUNTS)
-    for batch in table.combine_chunks().to_batches():
-        writer.write(batch)
-    return table, writer.close()
+    if lost := [name for name in names if not committed(root, "count", name, key)]:
+        raise RunError(
+            f"ranges of counts without output: {', '.join(lost[:5])}",
+            file=root,
+            remedy="run again to go on",
+        )
+    table = counts.add(
+        [read_table(root, f"counts/{name}.parquet", counts.COUNTS) for name in names]
+    )
+    with ShardWriter(root, "counts.parquet", counts.COUNTS) as writer:
+        for batch in table.combine_chunks().to_batches():
+            writer.write(batch)
+        return table, writer.close()
+
+
+class TokenWriter:
+    """Write encoded rows to the token shards of a unit, each one record batch, cut by tokens."""
+
+    def __init__(self, root: str, unit: str, schema: pa.Schema) -> None:
+        self.root, self.unit, self.schema = root, unit, schema
+        self.shards: list[Shard] = []
+        self.tokens = 0
+        self._held: list[pa.RecordBatch] = []
+        self._waiting = 0
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Append rows that have the columns of the schema."""
+        length = len(rows.column("ids").values)
+        if self._waiting + length > SHARD_TOKENS:
+            self.flush()
+        if rows.num_rows:
+            self._held.append(rows)
+        self._waiting += length
+        self.tokens += length
+
+    def flush(self) -> None:
+        """Write what is held as one shard."""
+        if not self._held:
+            return
+        table = pa.Table.from_batches(self._held)
+        self._held, self._waiting = [], 0
+        columns = [_one(table, field) for field in self.schema]
+        suffix = f"-{len(self.shards):03d}" if self.shards else ""
+        name = f"tokens/{self.unit}{suffix}.arrow"
+        with ShardWriter(self.root, name, self.schema, compress=False) as writer:
+            writer.write(pa.RecordBatch.from_arrays(columns, schema=self.schema))
+            self.shards.append(writer.close())
 
 
 def encode(root: str, texts: Texts, spec: TokenizeSpec, key: str) -> dict[str, Any]:
-    """Encode the texts of one unit with the tokenizer of the run into one token shard."""
-    exit_with_parent()
+    """Encode the texts of one unit with the tokenizer of the run into its token shards."""
     if done := committed(root, "encode", texts.name, key):
         return done
-    tokenizer = Tokenizer.load(join(root, "tokenizer"))
-    schema = tokens_schema(tokenizer.width)
-    step = Encode(tokenizer)
-    parts, documents = [], 0
+    step = Encode(Tokenizer.load(join(root, "tokenizer")))
+    writer = TokenWriter(root, texts.name, tokens_schema(step.tokenizer.width))
+    total = {"in": 0, "kept": 0, "dropped": 0, "failed": 0}
+    content = size = 0
+    lost: str | None = None
     for batch in texts.batches(spec):
-        parts.append(step(batch).drop_columns(["text"]))
-        documents += batch.num_rows
-        beat(root, "encode", texts.name, documents, 0)
-    beat(root, "encode", texts.name, documents, texts.bytes)
-    table = pa.Table.from_batches(parts) if parts else None
-    writer = ShardWriter(root, f"tokens/{texts.name}.arrow", schema, compress=False)
-    content = tokens = size = 0
-    if table is not None and table.num_rows:
-        columns = [_one(table, field) for field in schema]
-        batch = pa.RecordBatch.from_arrays(columns, schema=schema)
-        writer.write(batch)
-        content = digest.content("tokens", batch.columns)
-        tokens = len(batch.column("ids").values)
-        size = sum(batch.column("bytes").to_numpy().tolist())
-    commit(
-        root,
-        "encode",
-        texts.name,
-        key,
-        [writer.close()],
-        content=digest.to_hex(content),
-        documents=documents,
-        tokens=tokens,
-        bytes=size,
-    )
+        total = ledger.add([total, ledger.count(batch)])
+        lost = lost or _first_lost(batch)
+        rows = step(batch.filter(pa.array(alive(batch)))).select(writer.schema.names)
+        writer.write(rows)
+        content = digest.combine([content, digest.content("tokens", rows.columns)])
+        size += pc.sum(rows.column("bytes")).as_py() or 0
+        beat(root, "encode", texts.name, total["in"], 0)
+    writer.flush()
+    beat(root, "encode", texts.name, total["in"], texts.bytes)
+    facts = {"counts": total, "first_lost": lost, "tokens": writer.tokens, "bytes": size}
+    commit(root, "encode", texts.name, key, writer.shards, content=digest.to_hex(content), **facts)
     return committed(root, "encode", texts.name, key) or {}
 
 

@@ -69,4 +69,9 @@ def tokens(spec: TokenizeSpec) -> None:
     text = pa.array([PAGE])
     table = counts.merge([blob for _, blob in counts.pack(count(text, spec).table, 1)])
     small = spec.model_copy(update={"algo": "bpe", "vocab_size": 300})
-    Tokenizer.train(table, small).encode_batch(text, end=True)
+    encode(Tokenizer.train(table, small))
+
+
+def encode(tokenizer: Tokenizer) -> None:
+    """Encode one text."""
+    tokenizer.encode_batch(pa.array([PAGE]))

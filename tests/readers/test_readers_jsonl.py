@@ -40,8 +40,7 @@ def test_text_html_and_the_other_fields(tmp_path: Path) -> None:
     rows = read(
         write(
             tmp_path / "a.jsonl",
-            '{"id": 7, "text": "Gr\\u00fc\\u00dfe", "html": "", "url": "u", "z": [1.5],'
-            ' "a": "é"}',
+            '{"id": 7, "text": "Gr\\u00fc\\u00dfe", "html": "", "url": "u", "z": [1.5], "a": "é"}',
             '{"html": "<p>x</p>", "text": "y", "title": "T", "date": "2026"}',
         )
     ).to_pylist()

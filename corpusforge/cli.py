@@ -211,13 +211,14 @@ def tokenize(
         {
             "output": output,
             "content": done.content,
-            "documents": done.counts["in"],
+            "documents": done.counts["kept"],
+            "counts": done.counts,
             "tokens": facts["tokens"],
             "bytes": facts["bytes"],
             "bytes_per_token": ratio,
             "vocab_size": facts["tokenizer"]["vocab_size"],
         },
-        f"documents {done.counts['in']} · vocabulary {facts['tokenizer']['vocab_size']} · "
+        f"documents {done.counts['kept']} · vocabulary {facts['tokenizer']['vocab_size']} · "
         f"tokens {facts['tokens']} · {ratio:.2f} bytes/token · content {done.content}",
     )
 

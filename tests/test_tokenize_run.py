@@ -274,7 +274,7 @@ def test_shards_are_cut_by_tokens(tmp_path, monkeypatch):
 
     names = [shard.name for shard in cut.in_folder("tokens")]
     assert names == [
-        f"tokens/part-0000{unit}{part}.arrow" for unit in (0, 1) for part in ("", "-001", "-002")
+        f"tokens/part-0000{unit}{part}.arrow" for unit in (0, 1) for part in ("", "_001", "_002")
     ]
     unit_of = [name[: len("tokens/part-00000")] for name in sorted(names)]
     assert unit_of == sorted(unit_of)

@@ -52,7 +52,7 @@ def _tokens(run: Manifest) -> Section:
         "Tokens",
         facts(
             [
-                ("documents", run.counts["in"]),
+                ("documents", run.counts["kept"]),
                 ("tokens", tokens),
                 ("bytes of text", size),
                 ("bytes/token", size / tokens if tokens else None),

@@ -1,7 +1,7 @@
 """The stages of ``forge tokenize``: count -> (train, in the parent) -> encode.
 
 count   texts -> packed counts by range of the word's hash -> counts/RANGE.parquet
-encode  texts -> tokens/UNIT.arrow, tokens/UNIT-001.arrow, ...: one record batch each, mapped by
+encode  texts -> tokens/UNIT.arrow, tokens/UNIT_001.arrow, ...: one record batch each, mapped by
         the loader
 """
 
@@ -162,7 +162,7 @@ class TokenWriter:
         table = pa.Table.from_batches(self._held)
         self._held, self._waiting = [], 0
         columns = [_one(table, field) for field in self.schema]
-        suffix = f"-{len(self.shards):03d}" if self.shards else ""
+        suffix = f"_{len(self.shards):03d}" if self.shards else ""
         name = f"tokens/{self.unit}{suffix}.arrow"
         with ShardWriter(self.root, name, self.schema, compress=False) as writer:
             writer.write(pa.RecordBatch.from_arrays(columns, schema=self.schema))

@@ -14,7 +14,7 @@ import fsspec
 
 from corpusforge.errors import RunError
 from corpusforge.kernels.unicode_classes import UNICODE_VERSION
-from corpusforge.shard import Shard, join, read_json, write_json
+from corpusforge.shard import Shard, exists, file_sha256, join, read_json, write_json
 
 VERSIONS_OF = (
     "corpusforge",
@@ -92,6 +92,16 @@ def read(root: str, *kinds: str) -> Manifest:
     known["shards"] = tuple(Shard(**shard) for shard in known["shards"])
     known["recorded_files"] = values.pop("files", "")
     return Manifest(**known, facts=values)
+
+
+def finished(root: str) -> bool:
+    """Tell whether ``root`` has a manifest."""
+    return exists(root, "manifest.json")
+
+
+def seal(root: str, names: Sequence[str]) -> tuple[Shard, ...]:
+    """Return the shards of files that lie under ``root``, hashed as they are."""
+    return tuple(Shard(name, 0, *file_sha256(root, name)) for name in names)
 
 
 def content_of_files(shards: Sequence[Shard]) -> str:

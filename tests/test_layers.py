@@ -15,9 +15,7 @@ KERNEL_LIBRARIES = {
     *("numpy", "numba", "pyarrow", "selectolax", "resiliparse", "trafilatura"),
     *("xxhash", "fasttext", "datasketch"),
 }
-TRAIN_PARTS = {
-    "spec", "schema", "manifest", "tokenizer", "loader", "errors", "run", "train", "shard",
-}  # fmt: skip
+TRAIN_PARTS = {"spec", "schema", "manifest", "tokenizer", "loader", "errors", "run"}
 
 
 def imports(path: Path) -> set[str]:

@@ -9,7 +9,7 @@ from corpusforge.errors import RunError, UsageError
 from corpusforge.loader import TokenLoader
 from corpusforge.spec import TrainSpec, parse
 
-from .trainer import PLANS
+from .trainer import PLANS, training_rows
 
 
 def documents_of_step(root: str, step: int) -> list[dict[str, Any]]:
@@ -32,17 +32,8 @@ def documents_of_step(root: str, step: int) -> list[dict[str, Any]]:
                 expected=f"{parent['content'][:12]}…, which the model was trained on",
                 remedy="make it again as it was, or train on what it holds now",
             )
-    loader = TokenLoader.open(
-        [parent["path"] for parent in run.facts["parents"]],
-        sequence=spec.data.sequence,
-        batch=spec.run.batch,
-        seed=spec.data.seed,
-        packing=spec.data.packing,
-        split="train",
-        heldout=spec.data.heldout,
-        plan_folder=f"{root}/{PLANS}",
-        weights=spec.weights or None,
-    )
+    folders = [parent["path"] for parent in run.facts["parents"]]
+    loader = training_rows(folders, spec, f"{root}/{PLANS}")
     loader.load_state(_state_before(loader, step))
     pieces = loader.documents(next(loader).rows)
     return [{**row, "id": row["id"].hex()} for row in pieces.to_pylist()]

@@ -13,7 +13,6 @@ from corpusforge import manifest
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, RunError
 from corpusforge.run import RunFolder
-from corpusforge.shard import Shard, exists, file_sha256
 from corpusforge.spec import TrainSpec
 
 from .trainer import train
@@ -37,7 +36,7 @@ def run_train(
     ]
     spec = spec.model_copy(update={"inputs": []})
     with RunFolder(output, "train", spec, fresh=fresh) as run:
-        if exists(run.root, "manifest.json"):
+        if manifest.finished(run.root):
             done = manifest.read(run.root, "train")
             if [p["content"] for p in done.facts["parents"]] == [p["content"] for p in parents]:
                 if lost := manifest.whole(run.root, done):
@@ -70,7 +69,7 @@ def _manifest(
     names = [f"{facts['checkpoint']}/{name}" for name in FILES]
     names += [f"tokenizer/{path.name}" for path in sorted(Path(run.root, "tokenizer").iterdir())]
     names += ["metrics.jsonl"]
-    shards = [Shard(name, 0, *file_sha256(run.root, name)) for name in names]
+    shards = manifest.seal(run.root, names)
     content = manifest.content_of_files(shards[: len(FILES)])
     counts = {"in": facts["tokens"], "kept": facts["tokens"], "dropped": 0, "failed": 0}  # tokens
     done = manifest.Manifest(
@@ -79,7 +78,7 @@ def _manifest(
         counts=counts,
         spec=spec.model_dump(mode="json"),
         spec_digest=specs.digest(spec),
-        shards=tuple(shards),
+        shards=shards,
         parent=parents[0],
         versions=manifest.versions(),
         facts={"parents": parents, **facts},

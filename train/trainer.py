@@ -75,6 +75,21 @@ def train(
         return trainer.result()
 
 
+def training_rows(folders: Sequence[str], spec: TrainSpec, plan_folder: str) -> TokenLoader:
+    """Batches of the training split, as a run of ``spec`` reads them."""
+    return TokenLoader.open(
+        folders,
+        sequence=spec.data.sequence,
+        batch=spec.run.batch,
+        seed=spec.data.seed,
+        packing=spec.data.packing,
+        split="train",
+        heldout=spec.data.heldout,
+        plan_folder=plan_folder,
+        weights=spec.weights or None,
+    )
+
+
 class Trainer:
     """Model, optimizer, loader and metrics at one step of a run in the folder ``root``."""
 
@@ -83,17 +98,7 @@ class Trainer:
     ) -> None:
         self.root, self.spec, self.report = root, spec, report
         plans = str(root / PLANS)
-        self.loader = TokenLoader.open(
-            folders,
-            sequence=spec.data.sequence,
-            batch=spec.run.batch,
-            seed=spec.data.seed,
-            packing=spec.data.packing,
-            split="train",
-            heldout=spec.data.heldout,
-            plan_folder=plans,
-            weights=spec.weights or None,
-        )
+        self.loader = training_rows(folders, spec, plans)
         self.heldout = heldout_loader(folders, spec, plans) if spec.data.heldout else None
         tokenizer = self.loader.tokens.tokenizer
         self.objective = objective(spec)

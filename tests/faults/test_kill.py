@@ -87,7 +87,7 @@ def test_killed_and_run_again_gives_the_same(name, reference, tmp_path):
                 shutil.copytree(folder / "run" / earlier, here / "run" / earlier)
         here.mkdir(exist_ok=True)
         process = start(COMMANDS[name], here)
-        time.sleep(moments.uniform(0.3, 1.0) * seconds[name])
+        time.sleep(moments.uniform(0.2, 0.9) * seconds[name])
         landed += process.poll() is None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

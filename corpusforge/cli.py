@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from corpusforge.errors import ForgeError
+from corpusforge.errors import ForgeError, UsageError
 
 INTERRUPTED = 130
 
@@ -46,7 +46,8 @@ class Forge(click.Group):
             sys.exit(0)
         except OSError as error:  # pyarrow's errors for damaged files are OSErrors and ValueErrors
             reason = error.strerror or " ".join(str(error).split())
-            click.echo(f"forge: {error.filename or 'a file'}: {reason}; check it", err=True)
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"forge: {where}{reason}; forge verify RUN checks a run folder", err=True)
             sys.exit(3)
         except Exception as error:
             if os.environ.get("FORGE_DEBUG"):
@@ -76,6 +77,13 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(**values)
 
     return wrapper
+
+
+def refuse(command: str, given: dict[str, Any]) -> None:
+    """Refuse settings given to a command that has none, instead of ignoring them."""
+    for flag, name in (("--spec", "spec_file"), ("--set", "overrides")):
+        if given.get(name):
+            raise UsageError(f"forge {command} has no settings", expected=f"no {flag}")
 
 
 def runner_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -218,7 +226,9 @@ def tokenize(
             "bytes_per_token": ratio,
             "vocab_size": facts["tokenizer"]["vocab_size"],
         },
-        f"documents {done.counts['kept']} · vocabulary {facts['tokenizer']['vocab_size']} · "
+        f"documents {done.counts['kept']}"
+        + "".join(f" · {k} {done.counts[k]}" for k in ("dropped", "failed") if done.counts[k])
+        + f" · vocabulary {facts['tokenizer']['vocab_size']} · "
         f"tokens {facts['tokens']} · {ratio:.2f} bytes/token · content {done.content}",
     )
 
@@ -265,11 +275,12 @@ def train(
 @click.argument("document", required=False)
 @click.option("--step", type=int, metavar="N", help="The documents that training step N read.")
 @common
-def explain(run: str, document: str | None, step: int | None, as_json: bool, **_: Any) -> None:
+def explain(run: str, document: str | None, step: int | None, as_json: bool, **given: Any) -> None:
     """Say why a document (URL, id or source id) is kept, dropped or failed, or what a step read.
 
     Example: forge explain run/clean https://a.b/c
     """
+    refuse("explain", given)
     from corpusforge import api
 
     values, text = api.explain(run, document, step=step)
@@ -279,11 +290,12 @@ def explain(run: str, document: str | None, step: int | None, as_json: bool, **_
 @main.command()
 @click.argument("run")
 @common
-def verify(run: str, as_json: bool, **_: Any) -> None:
+def verify(run: str, as_json: bool, **given: Any) -> None:
     """Check every checksum, the accounting identity and the content digest of a run.
 
     Example: forge verify run/clean
     """
+    refuse("verify", given)
     from corpusforge import api
 
     values = api.verify(run)
@@ -300,12 +312,13 @@ def verify(run: str, as_json: bool, **_: Any) -> None:
 @click.option("--to", metavar="FORMAT DIR", nargs=2, help="hf DIR: a Hugging Face folder.")
 @common
 def export(
-    run: str, output: str | None, to: tuple[str, str] | None, as_json: bool, **_: Any
+    run: str, output: str | None, to: tuple[str, str] | None, as_json: bool, **given: Any
 ) -> None:
     """Write a corpus as JSONL or Parquet, or a tokenizer as a Hugging Face folder.
 
     Example: forge export run/clean -o corpus.jsonl.gz
     """
+    refuse("export", given)
     from corpusforge import api
 
     values = api.export(run, output, to=to)
@@ -315,11 +328,12 @@ def export(
 @main.command()
 @click.argument("runs", nargs=-1, required=True)
 @common
-def report(runs: tuple[str, ...], as_json: bool, **_: Any) -> None:
+def report(runs: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Write report.html of one or several runs: funnel, drops by rule, histograms, loss.
 
     Example: forge report run/clean
     """
+    refuse("report", given)
     from corpusforge import api
 
     written = [api.report(run) for run in runs]
@@ -334,12 +348,13 @@ def report(runs: tuple[str, ...], as_json: bool, **_: Any) -> None:
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @common
 def generate(
-    model: str, prompt: str, tokens: int, temperature: float, seed: int, as_json: bool, **_: Any
+    model: str, prompt: str, tokens: int, temperature: float, seed: int, as_json: bool, **given: Any
 ) -> None:
     """Sample a continuation from a trained model.
 
     Example: forge generate run/model --prompt "The package"
     """
+    refuse("generate", given)
     from corpusforge import api
 
     text = api.generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
@@ -348,11 +363,12 @@ def generate(
 
 @main.command()
 @common
-def doctor(as_json: bool, **_: Any) -> None:
+def doctor(as_json: bool, **given: Any) -> None:
     """Compile the kernels ahead and report versions.
 
     Example: forge doctor
     """
+    refuse("doctor", given)
     from corpusforge import api
 
     values = api.doctor()
@@ -363,11 +379,12 @@ def doctor(as_json: bool, **_: Any) -> None:
 @main.command()
 @click.option("-o", "--output", default="run", show_default=True, help="Folder for the three runs.")
 @common
-def demo(output: str, workers: int | None, as_json: bool, quiet: bool, **_: Any) -> None:
+def demo(output: str, workers: int | None, as_json: bool, quiet: bool, **given: Any) -> None:
     """Run clean, tokenize, train, explain and report on the packaged sample.
 
     Example: forge demo
     """
+    refuse("demo", given)
     from corpusforge import api
 
     values, table = api.demo(output, workers=workers, quiet=quiet)

@@ -122,6 +122,7 @@ def ledger(root: str) -> pa.Table:
 def plain(row: dict[str, Any]) -> dict[str, Any]:
     """Return a ledger row with its ids as hexadecimal, for JSON."""
     values = {k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()}
+    values |= {k: round(v, 6) for k, v in values.items() if isinstance(v, float)}  # float32
     if isinstance(row.get("survivor"), dict):
         values["survivor"] = plain(row["survivor"])
     return values

@@ -77,7 +77,8 @@ def _parquet(root: str, names: list[str], output: str) -> int:
 
 def tokenizer(root: str, output: str) -> dict[str, Any]:
     """Copy the tokenizer files of a tokenize run."""
-    manifest.read(root, "tokenize")
+    if manifest.read(root, "tokenize", "train").kind == "train":
+        raise UsageError("a model cannot be exported yet", expected="a tokenize run")
     Path(output).mkdir(parents=True, exist_ok=True)
     files = sorted(Path(root, "tokenizer").iterdir())
     for file in files:

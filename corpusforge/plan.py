@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -16,9 +17,10 @@ from typing import Any
 
 import fsspec
 
-from corpusforge.errors import InputError, UsageError
+from corpusforge.errors import ExtraMissing, InputError, UsageError
 from corpusforge.spec import Plan
 
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcp", "gcs": "gcp"}
 SPLITTABLE = {("warc", "gzip"), ("jsonl", "none")}
 
 
@@ -119,9 +121,10 @@ def _expand(
         matches = sorted(match for match in fs.glob(root) if fs.isfile(match))
         if not matches:
             raise InputError("no file matches this pattern", file=path, remedy="check the pattern")
+        fixed = root[: root.rindex("/", 0, re.search(r"[*?\[]", root).start()) + 1]  # type: ignore[union-attr]
         for match in matches:
-            base = posixpath.basename(match)
-            name = f"{label}/{base}" if label else base
+            below = match.removeprefix(fixed)
+            name = f"{label}/{below}" if label else below
             yield name, [_file(fs, match, name)]
         return
     if not fs.exists(root):
@@ -153,7 +156,12 @@ def _expand(
 def _file_system(path: str) -> tuple[Any, str]:
     try:
         return fsspec.core.url_to_fs(path)  # type: ignore[no-any-return]
-    except (ImportError, ValueError) as error:
+    except ImportError:
+        scheme = path.partition("://")[0]
+        raise ExtraMissing(
+            f"the package that reads {scheme}://", EXTRAS.get(scheme, "all")
+        ) from None
+    except ValueError as error:
         raise InputError(f"cannot open: {error}", file=path) from None
 
 

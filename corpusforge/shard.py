@@ -154,6 +154,7 @@ def json_lines(batch: pa.RecordBatch) -> Iterator[bytes]:
     """Yield a JSON line a row; binary ids as hexadecimal."""
     for row in batch.to_pylist():
         plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()}
+        plain |= {k: round(v, 6) for k, v in plain.items() if isinstance(v, float)}  # float32
         yield json.dumps(plain, ensure_ascii=False).encode() + b"\n"
 
 

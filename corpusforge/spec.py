@@ -327,7 +327,8 @@ def _read(kind: type[Model], name: str) -> dict[str, Any]:
             raise SpecError(f"not a TOML file: {error}", file=name) from None
     folder = shipped(kind)
     if name not in folder:
-        raise SpecError(f"no spec is called '{name}'", remedy=nearest(name, folder))
+        known = nearest(name, folder) if folder else "give a TOML file"
+        raise SpecError(f"no spec is called '{name}'", remedy=known)
     return tomllib.loads(folder[name])
 
 

@@ -69,6 +69,12 @@ PLAIN = ("--set", "rules.use=[]", "--set", "dedup.near=none", "--quiet")
         (["verify", "none"], 3, "none: this folder holds no finished run"),
         (["export", "none", "-o", "x.jsonl"], 3, "none: this folder holds no finished run"),
         (["export", "none"], 2, "no output"),
+        (["verify", "none", "--set", "a=1"], 2, "forge verify has no settings; expected no --set"),
+        (
+            ["clean", "notes.jsonl", "--spec", "nope"],
+            2,
+            "no spec is called 'nope'; give a TOML file",
+        ),
         (["claen"], 2, "No such command 'claen'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

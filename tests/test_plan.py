@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusforge.errors import InputError, UsageError
+from corpusforge.errors import ExtraMissing, InputError, UsageError
 from corpusforge.plan import InputFile, Unit, find_inputs, largest_first, make_units
 from corpusforge.spec import Plan
 
@@ -32,6 +32,22 @@ def test_order_of_arguments_does_not_matter(tmp_path):
     """The same files in any order give the same list."""
     paths = [write(tmp_path / name) for name in ("b.jsonl", "a.jsonl", "c.jsonl")]
     assert find_inputs(paths, READABLE) == find_inputs(paths[::-1], READABLE)
+
+
+def test_glob_matches_are_named_below_the_fixed_part(tmp_path):
+    """Files of one name in several folders are told apart; labels go before."""
+    for name in ("x/p.jsonl", "y/p.jsonl"):
+        write(tmp_path / "d" / name)
+    pattern = f"{tmp_path}/d/*/p.jsonl"
+    assert [f.source for f in find_inputs([pattern], READABLE)] == ["x/p.jsonl", "y/p.jsonl"]
+    labelled = find_inputs([f"crawl={pattern}"], READABLE)
+    assert [f.source for f in labelled] == ["crawl/x/p.jsonl", "crawl/y/p.jsonl"]
+
+
+def test_a_store_without_its_package_names_the_extra():
+    """s3:// without s3fs is the pip line, exit code 2."""
+    with pytest.raises(ExtraMissing, match=r"pip install 'corpusforge\[s3\]'"):
+        find_inputs(["s3://bucket/a.jsonl"], READABLE)
 
 
 def test_what_forge_wrote_is_not_its_input(tmp_path):

@@ -66,11 +66,8 @@ def _lines(root: str, stage: str, total: int, stop: threading.Event) -> None:
         done, text = _rates(root, stage, total, start)
         print(f"{stage}: {100 * done / max(total, 1):.0f} % · {text}", file=sys.stderr)
     documents, _ = _seen(root, stage)
-    print(
-        f"{stage}: {documents:,} docs in {time.monotonic() - start:.1f} s",
-        file=sys.stderr,
-        flush=True,
-    )
+    what = f"{documents:,} docs" if documents else "done"  # some stages count no documents
+    print(f"{stage}: {what} in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
 
 
 def _bar(root: str, stage: str, total: int, stop: threading.Event) -> None:

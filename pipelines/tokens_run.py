@@ -158,6 +158,12 @@ def _tokenizer(
                     remedy="forge clean makes text of pages; see its ledger for what it dropped",
                 )
             made = Tokenizer.train(table, spec)
+        if made.vocab_size < spec.vocab_size and not quiet:
+            print(
+                f"the text gives {made.vocab_size} tokens, fewer than vocab_size = "
+                f"{spec.vocab_size}: nothing else stands in it {spec.min_frequency} times",
+                file=sys.stderr,
+            )
         shards.append(counted)
         dropped = sum(r["dropped"] for r in _records(root, "counted", units, [key] * len(units)))
     _save(made, root)

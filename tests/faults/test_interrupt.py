@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from processes import start
 
 from corpusforge import api
 from corpusforge import spec as specs
@@ -21,17 +20,9 @@ UNITS = "plan.unit_bytes=131072"
 @pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
 def test_ctrl_c_keeps_the_state(tmp_path, mode):
     """SIGINT to the process group, as a terminal sends it, while documents are read."""
-    command = [sys.executable, "-m", "corpusforge", "clean", SAMPLE, "-o", "r", "--set", UNITS]
-    command += ["--workers", "2", "--beam", f"direct_running_mode={mode}", "--quiet"]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONSAFEPATH": "1"},
-    )
+    command = ["clean", SAMPLE, "-o", "r", "--set", UNITS]
+    command += ["--workers", "2", "--beam", f"direct_running_mode={mode}"]
+    process = start(command, tmp_path)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("r/commits/documents/*")) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -8,12 +8,11 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from processes import start
 
 from corpusforge import api, manifest
 
@@ -32,18 +31,6 @@ for key, value in {
     "model.width": 32, "model.layers": 2, "model.heads": 2, "run.threads": 1,
 }.items():  # fmt: skip
     TRAIN += ["--set", f"{key}={value}"]
-
-
-def start(arguments, folder):
-    return subprocess.Popen(
-        [sys.executable, "-m", "corpusforge", *arguments, "--quiet"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONSAFEPATH": "1"},
-    )
 
 
 def finish(arguments, folder):

@@ -3,12 +3,11 @@
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from processes import start
 
 from corpusforge import api
 from corpusforge import spec as specs
@@ -34,16 +33,9 @@ def workers_of(pid):
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the worker through /proc")
 def test_a_killed_worker_is_one_line_and_a_second_run_goes_on(tmp_path):
     """Exit code 3, the units without output, a likely cause; then the digest of a whole run."""
-    command = [sys.executable, "-m", "corpusforge", "clean", SAMPLE, "-o", "r", "--set", UNITS]
-    command += ["--workers", "2", "--beam", "direct_running_mode=multi_processing", "--quiet"]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONSAFEPATH": "1"},
-    )
+    command = ["clean", SAMPLE, "-o", "r", "--set", UNITS]
+    command += ["--workers", "2", "--beam", "direct_running_mode=multi_processing"]
+    process = start(command, tmp_path)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("r/progress/documents/*")) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,0 +1,115 @@
+"""The commands that look at a run or use it: explain, verify, export, report, generate, doctor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import answer, common, refuse
+
+
+@click.command()
+@click.argument("run")
+@click.argument("document", required=False)
+@click.option("--step", type=int, metavar="N", help="The documents that training step N read.")
+@common
+def explain(run: str, document: str | None, step: int | None, as_json: bool, **given: Any) -> None:
+    """Say why a document (URL, id or source id) is kept, dropped or failed, or what a step read.
+
+    Example: forge explain run/clean https://a.b/c
+    """
+    refuse("explain", given)
+    from corpusforge import api
+
+    values, text = api.explain(run, document, step=step)
+    answer(as_json, values, text)
+
+
+@click.command()
+@click.argument("run")
+@common
+def verify(run: str, as_json: bool, **given: Any) -> None:
+    """Check every checksum, the accounting identity and the content digest of a run.
+
+    Example: forge verify run/clean
+    """
+    refuse("verify", given)
+    from corpusforge import api
+
+    values = api.verify(run)
+    answer(
+        as_json, values, f"{run}: {values['shards']} files verified · content {values['content']}"
+    )
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "-o", "--output", metavar="FILE|DIR", help="FILE.jsonl[.gz], FILE.parquet or a folder."
+)
+@click.option("--to", metavar="FORMAT DIR", nargs=2, help="hf DIR: a Hugging Face folder.")
+@common
+def export(
+    run: str, output: str | None, to: tuple[str, str] | None, as_json: bool, **given: Any
+) -> None:
+    """Write a corpus as JSONL or Parquet, or a tokenizer as a Hugging Face folder.
+
+    Example: forge export run/clean -o corpus.jsonl.gz
+    """
+    refuse("export", given)
+    from corpusforge import api
+
+    values = api.export(run, output, to=to)
+    answer(as_json, values, f"wrote {values['rows']} rows to {values['output']}")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+@common
+def report(runs: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Write report.html of one or several runs: funnel, drops by rule, histograms, loss.
+
+    Example: forge report run/clean
+    """
+    refuse("report", given)
+    from corpusforge import api
+
+    written = [api.report(run) for run in runs]
+    answer(as_json, {"reports": written}, "\n".join(written))
+
+
+@click.command()
+@click.argument("model")
+@click.option("--prompt", required=True, help="Text to go on from.")
+@click.option("--tokens", default=64, show_default=True, help="Tokens to sample.")
+@click.option("--temperature", default=0.8, show_default=True, help="0 takes the likeliest.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
+@common
+def generate(
+    model: str, prompt: str, tokens: int, temperature: float, seed: int, as_json: bool, **given: Any
+) -> None:
+    """Sample a continuation from a trained model.
+
+    Example: forge generate run/model --prompt "The package"
+    """
+    refuse("generate", given)
+    from corpusforge import api
+
+    text = api.generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
+    answer(as_json, {"prompt": prompt, "text": text}, text)
+
+
+@click.command()
+@common
+def doctor(as_json: bool, **given: Any) -> None:
+    """Compile the kernels ahead and report versions.
+
+    Example: forge doctor
+    """
+    refuse("doctor", given)
+    from corpusforge import api
+
+    values = api.doctor()
+    lines = [f"{name} {version}" for name, version in values["versions"].items()]
+    answer(as_json, values, "\n".join([*lines, f"kernels compiled in {values['seconds']:.1f} s"]))

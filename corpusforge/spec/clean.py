@@ -1,0 +1,91 @@
+"""CleanSpec: everything that decides what a clean run keeps."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from .model import MIB, Model
+
+
+class Fields(Model):
+    """Names of the fields of JSONL and table inputs."""
+
+    id: str = "id"
+    text: str = "text"
+    html: str = "html"
+    url: str = "url"
+    date: str = "date"
+    title: str = "title"
+
+
+class Limits(Model):
+    """Limits by work, never by clock; a record over one is a failed row that names it."""
+
+    inflated_bytes: int = Field(16 * MIB, ge=1024)  # bytes of one record after decompression
+    line_bytes: int = Field(64 * MIB, ge=1024)  # bytes of one JSONL line
+    depth: int = Field(5000, ge=10)  # nesting of elements
+    nodes: int = Field(1_000_000, ge=100)  # nodes of one page
+
+
+class Read(Model):
+    """How inputs become documents."""
+
+    fields: Fields = Fields()
+    limits: Limits = Limits()
+
+
+class Extract(Model):
+    """How a page becomes text."""
+
+    method: Literal["forge", "trafilatura", "resiliparse", "none"] = "forge"
+
+
+class Language(Model):
+    """Language identification; ``keep = "all"`` judges no document by its language."""
+
+    keep: Literal["all"] | list[str] = "all"
+    min_score: float = Field(0.65, ge=0, le=1)
+
+
+class Dedup(Model):
+    """Exact and near deduplication (forge-minhash-1)."""
+
+    exact: Literal["bytes", "tokens", "none"] = "bytes"
+    near: Literal["minhash", "none"] = "minhash"
+    bands: int = Field(16, ge=1, le=256)
+    rows: int = Field(8, ge=1, le=64)
+    ngram: int = Field(5, ge=1, le=16)
+    seed: int = Field(1, ge=0, lt=1 << 32)
+    similarity: float = Field(0.70, ge=0, le=1)
+    ranges: int = Field(16, ge=1, le=1 << 17)
+
+
+class Output(Model):
+    """What a clean run writes."""
+
+    format: Literal["arrow", "parquet", "jsonl"] = "arrow"
+    keep_dropped: bool = True
+
+
+class Plan(Model):
+    """How inputs are cut into units of work and batches."""
+
+    unit_bytes: int = Field(64 * MIB, ge=64 * 1024)
+    batch_bytes: int = Field(16 * MIB, ge=64 * 1024)
+
+
+class CleanSpec(Model):
+    """Everything that decides what a clean run keeps."""
+
+    inputs: list[str] = []
+    read: Read = Read()
+    extract: Extract = Extract()
+    language: Language = Language()
+    rules: dict[str, Any] = Field(
+        default_factory=lambda: {"use": ["gopher-quality", "gopher-repetition"]}
+    )
+    dedup: Dedup = Dedup()
+    output: Output = Output()
+    plan: Plan = Plan()

@@ -1,0 +1,118 @@
+"""TrainSpec: everything that decides a trained model."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from corpusforge.errors import SpecError
+
+from .model import Model
+
+
+class ModelSpec(Model):
+    """Shape of the Transformer."""
+
+    layers: int = Field(4, ge=1)
+    width: int = Field(256, ge=8)
+    heads: int = Field(4, ge=1)
+    kv_heads: int = Field(0, ge=0)  # 0: as many as heads
+    feed_forward: int = Field(0, ge=0)  # 0: 4 x width; swiglu: 8/3 x width, to 32s
+    norm: Literal["pre", "post"] = "pre"
+    norm_kind: Literal["layernorm", "rmsnorm"] = "layernorm"
+    norm_eps: float = Field(1e-5, gt=0)
+    position: Literal["learned", "rope", "relative-xl", "t5-bucket"] = "rope"
+    rope_theta: float = Field(10_000.0, gt=0)
+    activation: Literal["gelu", "gelu-tanh", "swiglu"] = "gelu"
+    bias: bool = True  # in linear layers and in LayerNorm
+    dropout: float = Field(0.0, ge=0, lt=1)
+    tied: bool = True
+    init: Literal["normal", "xavier"] = "normal"
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        heads, kv_heads = self.heads, self.kv_heads or self.heads
+        if self.width % heads:
+            raise SpecError(
+                f"model.heads = {heads} does not divide model.width = {self.width}",
+                remedy="change one of the two",
+            )
+        if heads % kv_heads:
+            raise SpecError(
+                f"model.kv_heads = {kv_heads} does not divide model.heads = {heads}",
+                remedy="change one of the two",
+            )
+        if self.position == "rope" and self.width // heads % 2:
+            raise SpecError(
+                f"model.width / model.heads = {self.width // heads} is odd",
+                expected="an even number for model.position = 'rope'",
+            )
+        return self
+
+
+class DataSpec(Model):
+    """Order, packing and held-out share of the token rows."""
+
+    sequence: int = Field(256, ge=8)
+    packing: Literal["chop", "bestfit", "pairs", "spans"] = "bestfit"
+    seed: int = Field(0, ge=0)
+    heldout: float = Field(0.05, ge=0, le=0.5)  # share of documents, by hash of their id
+    document_mask: bool = False  # attention stays inside a document
+
+
+class LossSpec(Model):
+    """What is added to the plain cross entropy."""
+
+    smoothing: float = Field(0.0, ge=0, lt=1)  # label smoothing
+
+
+class OptimSpec(Model):
+    """Optimizer, schedule and clipping."""
+
+    name: Literal["adam", "adamw", "adafactor"] = "adamw"
+    learning_rate: float = Field(1.5e-3, gt=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(0.1, ge=0)  # on matrices only
+    clip: float = Field(1.0, ge=0)  # global norm; 0 switches it off
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: float = Field(0.05, ge=0, le=1)  # share of the steps
+    final: float = Field(0.1, ge=0, le=1)  # share of the learning rate at the last step
+
+
+class RunSpec(Model):
+    """Length of a training run, batches, checkpoints."""
+
+    steps: int = Field(240, ge=1)
+    batch: int = Field(8, ge=1)  # rows of the global batch
+    accumulate: int = Field(1, ge=1)  # slices that the global batch is computed in
+    seed: int = Field(0, ge=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int = Field(0, ge=0)  # torch threads; 0: torch's own choice, one a core
+    checkpoint_every: int = Field(50, ge=1)
+    keep_checkpoints: int = Field(2, ge=1)
+    log_every: int = Field(1, ge=1)
+    evaluate_every: int = Field(50, ge=1)
+    evaluate_rows: int = Field(64, ge=1)
+
+    @model_validator(mode="after")
+    def _slices(self) -> Self:
+        if self.batch % self.accumulate:
+            raise SpecError(
+                f"run.accumulate = {self.accumulate} does not divide run.batch = {self.batch}",
+                remedy="change one of the two",
+            )
+        return self
+
+
+class TrainSpec(Model):
+    """Everything that decides a trained model."""
+
+    inputs: list[str] = []
+    weights: dict[str, float] = {}  # token folder -> weight; empty: by size
+    objective: Literal["causal"] = "causal"
+    model: ModelSpec = ModelSpec()
+    data: DataSpec = DataSpec()
+    loss: LossSpec = LossSpec()
+    optim: OptimSpec = OptimSpec()
+    run: RunSpec = RunSpec()

@@ -141,3 +141,13 @@ def describe_step(step: int, rows: list[dict[str, Any]]) -> str:
         name = row["url"] or row["source_id"] or row["id"]
         lines.append(f"  row {row['row']} · {name} · tokens {row['start']}+{row['length']}")
     return "\n".join(lines)
+
+
+def describe_steps(found: dict[str, Any]) -> str:
+    """List the training steps that read a document."""
+    name = found["url"] or found["source_id"] or found["id"]
+    lines = [f"{name} · id {found['id']} · {found['source']}"]
+    if not found["steps"]:
+        lines.append("  no step read it: it is held out, or its turn did not come")
+    lines += [f"  step {one['step']} · epoch {one['epoch']}" for one in found["steps"]]
+    return "\n".join(lines)

@@ -217,6 +217,11 @@ def test_bare_commands_work_in_order(notes, tmp_path, monkeypatch):
     assert (code, out.startswith("steps 3 · loss ")) == (0, True), err
     code, out, _ = forge("explain", "run/model", "--step", "2")
     assert (code, "https://example.org/" in out) == (0, True)
+    read = json.loads(forge("explain", "run/model", "--step", "2", "--json")[1])["documents"]
+    steps = json.loads(forge("explain", "run/model", read[0]["url"], "--json")[1])["steps"]
+    assert {"epoch": 0, "step": 2} in steps
+    code, _, err = forge("explain", "run/model", "https://example.org/none")
+    assert (code, "no token shard holds 'https://example.org/none'" in err) == (3, True)
     for run in ("run/clean", "run/tok", "run/model"):
         assert forge("verify", run)[0] == 0
         assert forge("report", run)[0] == 0

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from token_folders import BATCH, EOT, every_piece, load, same, take, write
 
 from corpusforge.errors import ForgeError, RunError, SpecError, UsageError
@@ -103,6 +106,46 @@ def test_ranks_see_parts_of_one_batch(folder):
             assert np.array_equal(np.concatenate([getattr(part, name) for part in parts]), value)
     with pytest.raises(UsageError, match="cannot be cut into 5 equal parts"):
         loader.batch(0, 0, 5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    lives=st.lists(
+        st.tuples(
+            st.sampled_from([1, 2, 3, 8]),
+            st.integers(0, 4),
+            st.sampled_from([24, 48]),
+            st.integers(1, 6),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    packing=st.sampled_from(["bestfit", "pairs"]),
+)
+def test_one_order_whatever_reads_it(folder, lives, packing):
+    """Killed and started again with other ranks, threads and batch sizes: row for row the same."""
+    state, seen = load(folder, packing=packing).state(), []
+    for world, threads, batch, steps in lives:
+        loader = load(folder, packing=packing, batch=batch)
+        loader.load_state(json.loads(json.dumps(state)))
+        asked = [
+            (loader.position + step * batch, rank, world)
+            for step in range(steps)
+            for rank in range(world)
+        ]
+        if threads:
+            with ThreadPoolExecutor(threads) as pool:
+                seen += pool.map(lambda one, of=loader: of.batch(*one), asked)
+        else:
+            seen += [loader.batch(*one) for one in asked]
+        loader.position += steps * batch
+        state = loader.state()
+    total = sum(len(batch.rows) for batch in seen)
+    reader = load(folder, packing=packing, batch=total)
+    whole = next(reader)
+    for name in ("inputs", "segments", "rows", "epochs"):
+        joined = np.concatenate([getattr(batch, name) for batch in seen])
+        assert np.array_equal(joined, getattr(whole, name))
 
 
 def test_another_batch_size_reads_the_same_rows(folder):

@@ -1,11 +1,12 @@
 """Hostile variants of real pages through decoding and extraction, in processes that may die.
 
-    python tests/faults/mutants.py COUNT [--seed N] [--workers N] [--cap SECONDS] [--save DIR]
+    python tests/faults/mutants.py KIND COUNT [--seed N] [--workers N] [--cap SECONDS] [--save DIR]
 
-Mutant number n of a seed is the same bytes each time. A worker that the operating system ends (a
-segmentation fault, or SIGPROF after ``cap`` CPU seconds on one mutant) is seen by its parent, its
-mutant is written to ``save``, and the next worker goes on behind it. Pages: the labelled ones
-beside the repository, else those of sample_data; nothing of them is kept.
+KIND is random (changes of all sorts), cuts (400 of each page), starts (every cut of the first
+4 KiB) or large (10 MB of one shape). Mutant number n of a seed is the same bytes each time. A
+worker that the operating system ends (a segmentation fault, or SIGPROF after ``cap`` CPU seconds
+on one mutant) is seen by its parent, its mutant is written to ``save``, and the next worker goes
+on behind it. Pages: the labelled ones beside the repository, else those of sample_data.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import random
 import re
 import resource
 import signal
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELLED = ROOT.parent / "shared" / "data" / "extraction_dev.jsonl.gz"
@@ -46,16 +47,24 @@ ENTITIES = (
     b" &lt;script&gt; &#128; &#x1F600; &#xFFFE; &CounterClockwiseContourIntegral; &a"
 ).split()
 BAD_UTF8 = (
-    b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xc0\x80", b"\xe0\x80\xaf", b"\xf0\x80\x80\x80", b"\xf8\x88",
-    b"\xff\xfe", b"\xef\xbb\xbf", b"\x80\x80\x80", b"\xe4\xb8", b"\xf4\x90\x80\x80", b"\xef\xbf\xbf",
+    b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xc0\x80", b"\xe0\x80\xaf", b"\xf0\x80\x80\x80",
+    b"\xf8\x88", b"\xff\xfe", b"\xef\xbb\xbf", b"\x80\x80\x80", b"\xe4\xb8", b"\xf4\x90\x80\x80",
 )  # fmt: skip
 ODD = (
-    b"<!--", b"-->", b"--!>", b"<![CDATA[", b"]]>", b"<!DOCTYPE html SYSTEM 'x'>", b"<?php ", b"<!>",
-    b"</>", b"< p>", b"<p/ /=x>", b"<a href='", b'<a href="', b"'", b'"', b"</br>", b"</p>", b"</body>",
+    b"<!--", b"-->", b"--!>", b"<![CDATA[", b"]]>", b"<!DOCTYPE x 'y'>", b"<?php ", b"<!>", b"</>",
+    b"< p>", b"<p/ /=x>", b"<a href='", b'<a href="', b"'", b'"', b"</br>", b"</p>", b"</body>",
     b"</html>", b"<html lang=x>", b"<body>", b"<input type=hidden>", b"<image>", b"<isindex>",
 )  # fmt: skip
 CHARSETS = "utf-16 utf-16-le utf-16-be gb18030 big5 euc-jp shift_jis iso-2022-jp koi8-r cp1252"
-LABELS = (*CHARSETS.split(), "utf-8", "utf-7", "x-user-defined", "hz-gb-2312", "none", "\N{SNOWMAN}")
+LABELS = (
+    *CHARSETS.split(),
+    "utf-8",
+    "utf-7",
+    "x-user-defined",
+    "hz-gb-2312",
+    "none",
+    "\N{SNOWMAN}",
+)
 TAG_NAME = re.compile(rb"(?<=<)/?[a-zA-Z][a-zA-Z0-9]*")
 END_TAG = re.compile(rb"</[a-zA-Z]+>")
 
@@ -112,7 +121,9 @@ def _attributes(page: bytes, draw: random.Random) -> bytes:
     count = draw.choice((3, 100, 3000))
     form = draw.choice((b"a%d", b"a%d='<p>'", b"class=x%d", b"id=%d/", b"=%d", b"\xd0%d"))
     names = b" ".join(form.replace(b"%d", b"%d" % n) for n in range(count))
-    return _insert(page, b"<" + draw.choice(TAGS) + b" " + names + draw.choice((b">", b"/>", b"")), draw)
+    return _insert(
+        page, b"<" + draw.choice(TAGS) + b" " + names + draw.choice((b">", b"/>", b"")), draw
+    )
 
 
 def _nest(page: bytes, draw: random.Random) -> bytes:
@@ -181,6 +192,80 @@ def mutant(pages: list[bytes], seed: int, number: int) -> tuple[bytes, str | Non
     return page, draw.choice((None, None, *LABELS))
 
 
+def cut(pages: list[bytes], seed: int, number: int) -> tuple[bytes, str | None]:
+    """Return a page up to a random place; 400 numbers a page."""
+    page = pages[number // 400 % len(pages)]
+    return page[: random.Random(f"{seed} {number}").randrange(len(page) + 1)], None
+
+
+def start_of(pages: list[bytes], seed: int, number: int) -> tuple[bytes, str | None]:
+    """Return the first bytes of a page; 4096 numbers a page."""
+    return pages[(seed + number // 4096) % len(pages)][: number % 4096], None
+
+
+LARGE = {
+    "text": "word ",
+    "paragraphs": "<p>Some words, and a few more.</p>",
+    "empty elements": "<p></p>",
+    "open paragraphs": "<p>x",
+    "divisions": "<div>x</div>",
+    "nesting": "<div>",
+    "cells": "<table><tr><td>",
+    "one table": "<tr><td>x<td>y",
+    "lists": "<ul><li>x",
+    "formatting": "<b><p>",
+    "differing fonts": "<p><font id=%d>",
+    "links": "<a href=x>y</a>",
+    "attributes": " a%d=x",
+    "attribute names": "<p a%d b%d c%d d%d>x",
+    "tag names": "<x%d></x%d>",
+    "end tags of all names": "</x%d>",
+    "document types": "<!doctype x%d>",
+    "one long attribute": "x",
+    "comments": "<!-- x -->",
+    "open comments": "<!--",
+    "less-than signs": "<",
+    "end tags": "</div>",
+    "entities": "&amp;",
+    "NULs": "\0",
+    "scripts": "<script>x</script>",
+    "svg": "<svg><title>",
+    "math": "<math><mi><table>",
+    "templates": "<template>",
+    "options": "<option>x",
+    "blank": " \n",
+    "breaks": "x<br>",
+    "forms": "<form><input>",
+    "headings": "<h1>x",
+    "equal lines": "<div class=x><a href=x>y</a> z</div>\n",
+    "preformatted": "x\n",
+    "ideographs": "\u6587\u5b57\u3002",
+    "buttons": "<button>",
+    "bad bytes": "\udcff",
+}
+HEADS = {
+    "one table": "<table>",
+    "attributes": "<p ",
+    "options": "<select>",
+    "preformatted": "<pre>",
+}
+HEADS["one long attribute"] = "<p title='"
+
+
+def large(pages: list[bytes], seed: int, number: int) -> tuple[bytes, str | None]:
+    """Return 10 MB of shape ``number``, in no need of pages."""
+    shape = list(LARGE)[number % len(LARGE)]
+    piece, head = LARGE[shape], HEADS.get(shape, "")
+    many = range(10_000_000 // len(piece.encode("utf-8", "surrogateescape")))
+    body = (
+        "".join(piece.replace("%d", str(n)) for n in many) if "%d" in piece else piece * len(many)
+    )
+    return (head + body).encode("utf-8", "surrogateescape")[:10_000_000], None
+
+
+KINDS = {"random": mutant, "cuts": cut, "starts": start_of, "large": large}
+
+
 def real_pages(count: int = 150) -> list[bytes]:
     """Return the bytes of at most ``count`` pages, spread over the set."""
     if LABELLED.exists():
@@ -225,13 +310,14 @@ def run_one(body: bytes, label: str | None) -> tuple[str, str | None]:
     return limit or "text", None
 
 
-def _work(seed: int, numbers: range, cap: float, pages: list[bytes]) -> None:
+def _work(kind: str, seed: int, numbers: range, cap: float) -> None:
     """Write a line before and one after each mutant."""
+    pages = real_pages() if kind != "large" else [b"<p>x"]
     run_one(pages[0], None)  # compiles, and builds tables
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + SPARE, size + SPARE))
     for number in numbers:
-        body, label = mutant(pages, seed, number)
+        body, label = KINDS[kind](pages, seed, number)
         print(json.dumps({"begin": number}), flush=True)
         signal.setitimer(signal.ITIMER_PROF, cap)  # its default is to end the process
         start = time.process_time()
@@ -243,10 +329,10 @@ def _work(seed: int, numbers: range, cap: float, pages: list[bytes]) -> None:
         print(json.dumps({**end, "bytes": len(body), "message": message}), flush=True)
 
 
-def _lines(seed: int, numbers: range, cap: float) -> Iterator[dict[str, object]]:
+def _lines(kind: str, seed: int, numbers: range, cap: float) -> Iterator[dict[str, Any]]:
     """Run workers over ``numbers``; a mutant that ends its worker yields outcome "died"."""
     while numbers:
-        command = [sys.executable, __file__, "0", "--seed", str(seed), "--cap", str(cap)]
+        command = [sys.executable, __file__, kind, "0", "--seed", str(seed), "--cap", str(cap)]
         command += ["--range", f"{numbers.start}:{numbers.stop}:{numbers.step}"]
         worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert worker.stdout is not None and worker.stderr is not None
@@ -268,32 +354,38 @@ def _lines(seed: int, numbers: range, cap: float) -> Iterator[dict[str, object]]
         numbers = range(began + numbers.step, numbers.stop, numbers.step)
 
 
-def survey(seed: int, count: int, *, workers: int = 1, cap: float = 2.0) -> dict[str, object]:
+def survey(
+    kind: str, count: int, *, seed: int = 1, workers: int = 1, cap: float = 2.0
+) -> dict[str, Any]:
     """Run ``count`` mutants; returns outcomes, the bad ones, CPU seconds and the peak RSS."""
     from concurrent.futures import ThreadPoolExecutor
 
     parts = [range(first, count, workers) for first in range(workers)]
     with ThreadPoolExecutor(workers) as pool:
-        rows = [row for part in pool.map(lambda p: list(_lines(seed, p, cap)), parts) for row in part]
+        rows = [
+            row
+            for part in pool.map(lambda p: list(_lines(kind, seed, p, cap)), parts)
+            for row in part
+        ]
     outcomes: dict[str, int] = {}
     for row in rows:
         outcomes[str(row["outcome"])] = outcomes.get(str(row["outcome"]), 0) + 1
-    lived = sorted((row for row in rows if "seconds" in row), key=lambda row: float(str(row["seconds"])))
+    lived = sorted((row for row in rows if "seconds" in row), key=lambda row: row["seconds"])
     return {
         "mutants": len(rows),
         "outcomes": outcomes,
         "bad": [row for row in rows if row["outcome"] in ("died", "error")],
-        "megabytes": sum(int(str(row["bytes"])) for row in lived) / 1e6,
-        "cpu_seconds": sum(float(str(row["seconds"])) for row in lived),
-        "median": statistics.median(float(str(row["seconds"])) for row in lived),
+        "megabytes": sum(row["bytes"] for row in lived) / 1e6,
+        "cpu_seconds": sum(row["seconds"] for row in lived),
         "slowest": lived[-10:],
-        "peak_mib": max(int(str(row["peak"])) for row in lived) / 1024,
+        "peak_mib": max(row["peak"] for row in lived) / 1024,
     }
 
 
 def main() -> None:
     """Print the survey as JSON; with --range be a worker."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("kind", choices=KINDS)
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
@@ -302,14 +394,14 @@ def main() -> None:
     parser.add_argument("--range", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.range:
-        _work(given.seed, range(*map(int, given.range.split(":"))), given.cap, real_pages())
+        _work(given.kind, given.seed, range(*map(int, given.range.split(":"))), given.cap)
         return
-    found = survey(given.seed, given.count, workers=given.workers, cap=given.cap)
+    found = survey(given.kind, given.count, seed=given.seed, workers=given.workers, cap=given.cap)
     if given.save:
         pages = real_pages()
         given.save.mkdir(parents=True, exist_ok=True)
-        for row in [*found["bad"], *found["slowest"]]:  # type: ignore[misc]
-            body, label = mutant(pages, given.seed, row["number"])
+        for row in [*found["bad"], *found["slowest"]]:
+            body, label = KINDS[given.kind](pages, given.seed, row["number"])
             (given.save / f"{row['outcome']}-{row['number']}-{label}.html").write_bytes(body)
     print(json.dumps(found, indent=1))
 

@@ -125,7 +125,10 @@ def archive(name: str, path: str) -> None:
             head = record.http_headers
             if head is None or head.status_code != 200:
                 continue
-            if (record.http_content_type or "text/html") not in ("text/html", "application/xhtml+xml"):
+            if (record.http_content_type or "text/html") not in (
+                "text/html",
+                "application/xhtml+xml",
+            ):
                 continue
             try:
                 text = trafilatura.extract(record.reader.read(), include_comments=False)

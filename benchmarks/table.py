@@ -104,13 +104,16 @@ def race(pages: list[dict[str, Any]], folder: Path, rounds: int) -> dict[str, di
     return found
 
 
-def speed(pages: list[dict[str, Any]], found: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]:
+def speed(
+    pages: list[dict[str, Any]], found: dict[str, dict[str, Any]]
+) -> list[tuple[str, list[str]]]:
     """Rows of the table about time."""
     size = sum(len(page["html"].encode()) for page in pages) / 1e6
     cpu = {name: statistics.median(run["cpu"]) for name, run in found.items()}
     ratios = {
         name: statistics.median(
-            theirs / ours for theirs, ours in zip(found["trafilatura"]["cpu"], run["cpu"], strict=True)
+            theirs / ours
+            for theirs, ours in zip(found["trafilatura"]["cpu"], run["cpu"], strict=True)
         )
         for name, run in found.items()
     }
@@ -183,7 +186,9 @@ def archive(path: Path, folder: Path, rounds: int) -> list[str]:
             commands = {"forge": [*forge, "--workers", "1", "--quiet", *settings], "loop": loop}
             for name, command in commands.items():
                 seconds.setdefault((name, copies), []).append(_cpu(command))
-    once, more = ({w: statistics.median(seconds[w, n]) for w in ("forge", "loop")} for n in (1, COPIES))
+    once, more = (
+        {w: statistics.median(seconds[w, n]) for w in ("forge", "loop")} for n in (1, COPIES)
+    )
     work = {who: (more[who] - once[who]) / (COPIES - 1) for who in once}
     return [
         f"WARC to text, CPU-s: {path.name}, and {COPIES} times over",

@@ -25,6 +25,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shapes import HEADS, LARGE
+
 ROOT = Path(__file__).resolve().parents[2]
 LABELLED = ROOT.parent / "shared" / "data" / "extraction_dev.jsonl.gz"
 SPARE = 1 << 30  # bytes of address space that one worker may add to what it starts with
@@ -203,55 +205,6 @@ def start_of(pages: list[bytes], seed: int, number: int) -> tuple[bytes, str | N
     return pages[(seed + number // 4096) % len(pages)][: number % 4096], None
 
 
-LARGE = {
-    "text": "word ",
-    "paragraphs": "<p>Some words, and a few more.</p>",
-    "empty elements": "<p></p>",
-    "open paragraphs": "<p>x",
-    "divisions": "<div>x</div>",
-    "nesting": "<div>",
-    "cells": "<table><tr><td>",
-    "one table": "<tr><td>x<td>y",
-    "lists": "<ul><li>x",
-    "formatting": "<b><p>",
-    "differing fonts": "<p><font id=%d>",
-    "links": "<a href=x>y</a>",
-    "attributes": " a%d=x",
-    "attribute names": "<p a%d b%d c%d d%d>x",
-    "tag names": "<x%d></x%d>",
-    "end tags of all names": "</x%d>",
-    "document types": "<!doctype x%d>",
-    "one long attribute": "x",
-    "comments": "<!-- x -->",
-    "open comments": "<!--",
-    "less-than signs": "<",
-    "end tags": "</div>",
-    "entities": "&amp;",
-    "NULs": "\0",
-    "scripts": "<script>x</script>",
-    "svg": "<svg><title>",
-    "math": "<math><mi><table>",
-    "templates": "<template>",
-    "options": "<option>x",
-    "blank": " \n",
-    "breaks": "x<br>",
-    "forms": "<form><input>",
-    "headings": "<h1>x",
-    "equal lines": "<div class=x><a href=x>y</a> z</div>\n",
-    "preformatted": "x\n",
-    "ideographs": "\u6587\u5b57\u3002",
-    "buttons": "<button>",
-    "bad bytes": "\udcff",
-}
-HEADS = {
-    "one table": "<table>",
-    "attributes": "<p ",
-    "options": "<select>",
-    "preformatted": "<pre>",
-}
-HEADS["one long attribute"] = "<p title='"
-
-
 def large(pages: list[bytes], seed: int, number: int) -> tuple[bytes, str | None]:
     """Return 10 MB of shape ``number``, in no need of pages."""
     shape = list(LARGE)[number % len(LARGE)]
@@ -269,21 +222,21 @@ KINDS = {"random": mutant, "cuts": cut, "starts": start_of, "large": large}
 def real_pages(count: int = 150) -> list[bytes]:
     """Return the bytes of at most ``count`` pages, spread over the set."""
     if LABELLED.exists():
-        with gzip.open(LABELLED, "rb") as lines:
-            pages = [json.loads(line)["html"].encode() for line in lines]
-    else:
-        from corpusforge import readers, spec
-        from corpusforge.plan import find_inputs, make_units
+        with gzip.open(LABELLED, "rb") as file:
+            rows = list(file)
+        return [json.loads(r)["html"].encode() for r in rows[:: max(1, len(rows) // count)]][:count]
+    from corpusforge import readers, spec
+    from corpusforge.plan import find_inputs, make_units
 
-        files = find_inputs([str(ROOT / "sample_data")], readers.READABLE)
-        units = make_units(files, [readers.sniff(file.path) for file in files], spec.Plan())
-        batches = (
-            batch
-            for unit in units
-            for piece in unit.pieces
-            for batch in readers.read(piece, spec.Read(), 1 << 20)
-        )
-        pages = [html.encode() for batch in batches for html in batch["html"].to_pylist() if html]
+    files = find_inputs([str(ROOT / "sample_data")], readers.READABLE)
+    units = make_units(files, [readers.sniff(file.path) for file in files], spec.Plan())
+    batches = (
+        batch
+        for unit in units
+        for piece in unit.pieces
+        for batch in readers.read(piece, spec.Read(), 1 << 20)
+    )
+    pages = [html.encode() for batch in batches for html in batch["html"].to_pylist() if html]
     return pages[:: max(1, len(pages) // count)][:count]
 
 
@@ -378,7 +331,7 @@ def survey(
         "megabytes": sum(row["bytes"] for row in lived) / 1e6,
         "cpu_seconds": sum(row["seconds"] for row in lived),
         "slowest": lived[-10:],
-        "peak_mib": max(row["peak"] for row in lived) / 1024,
+        "peak_mib": max((row["peak"] for row in lived), default=0) / 1024,
     }
 
 

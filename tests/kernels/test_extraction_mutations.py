@@ -1,17 +1,17 @@
 """A share of the fault tests of extraction: mutants of real pages, and deep nesting."""
 
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
+import numba
 import pyarrow as pa
 import pytest
 
 from corpusforge.kernels.extraction import extract_batch
 
 pytestmark = pytest.mark.skipif(
-    os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="megabytes by the byte, minutes in Python"
+    bool(numba.config.DISABLE_JIT), reason="megabytes by the byte are for compiled code"
 )
 FAULTS = Path(__file__).parents[1] / "faults"
 

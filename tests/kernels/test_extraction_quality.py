@@ -27,5 +27,5 @@ def test_every_sixth_labelled_page() -> None:
     mark = scorer.summary(
         [scorer.counts(row["text"], text, 4) for row, text in zip(rows, found, strict=True)]
     )
-    assert mark["F1"] > 0.86  # measured: 0.879; trafilatura 2.3.1: 0.852 (all pages)
+    assert mark["F1"] > 0.86  # measured: 0.891, 0.880 where trees were not trained; trafilatura 2.3.1: 0.852 (all pages)
     assert mark["empty"] == 0

@@ -145,7 +145,8 @@ BLOG = [
         pytest.param(
             "<header><ul><li><a href=1>الرئيسية</a><li><a href=2>رياضة</a></ul></header>"
             f"<main><h1>قاربان</h1>{''.join(f'<p>{line}</p>' for line in ARABIC)}"
-            "<div class=related><a href=3>تاريخ</a></div></main><footer><p>جميع الحقوق محفوظة للموقع</p></footer>",
+            "<div class=related><a href=3>تاريخ</a></div></main>"
+            "<footer><p>جميع الحقوق محفوظة للموقع</p></footer>",
             ["قاربان", *ARABIC],
             ["رياضة", "تاريخ", "جميع"],
             id="arabic",

@@ -103,9 +103,10 @@ def walk(root: LexborNode, *, depth: int, nodes: int) -> Blocks:
         child: LexborNode | None = None
         if tag == "-text":
             text = node.text_content or ""
-            pieces.append(text)
-            if in_link:
-                linked += len(text)
+            if pieces or in_pre or not text.isspace():  # most are the white space between tags
+                pieces.append(text)
+                if in_link:
+                    linked += len(text)
         elif tag in _INLINE:
             child = node.first_child
             if child is not None and tag == "a":

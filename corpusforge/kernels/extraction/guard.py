@@ -328,8 +328,8 @@ def _start(
 def weigh(data: Bytes, depth: int, nodes: int) -> tuple[int, int]:
     """Return (FINE, 0), or the limit that the page ``data`` (UTF-8) exceeds and the value reached.
 
-    DEPTH: more than ``depth`` elements open at once. NODES: more than ``nodes`` elements, those
-    counted that the parser opens again, or ``nodes`` times STEPS steps of its searches.
+    DEPTH: more than ``depth`` elements open at once. NODES: more than ``nodes`` elements and texts,
+    elements counted that the parser opens again, or ``nodes`` times STEPS steps of its searches.
     """
     n, at, text, frames, root_attributes = len(data), 0, 0, 0, 0
     stack, live = np.empty((depth + 2, _FIELDS), np.int64), np.empty((depth + 2, _FIELDS), np.int64)
@@ -351,8 +351,10 @@ def weigh(data: Bytes, depth: int, nodes: int) -> tuple[int, int]:
             return DEPTH, deepest
         at = find(data, at, 60)
         foreign = stack[state[_TOP] - 1, _INSIDE] & kinds.FOREIGN != 0
-        if at > text and not foreign:
-            _reopen(stack, live, state, depth)
+        if at > text:
+            state[_MADE] += 1  # a text
+            if not foreign:
+                _reopen(stack, live, state, depth)
         if at + 2 >= n:
             return FINE, 0
         text = markup_end(data, at, foreign)

@@ -1,7 +1,7 @@
 """Other people's extractors behind the same call, by name.
 
-Both choose and hand their choice back as HTML, which is written here: one form whatever the
-method. What a page states of itself is read from the page, not from that HTML.
+Markdown is trafilatura's own; resiliparse hands its choice back as HTML, which is written here.
+What a page states of itself is read from the page, not from what they return.
 """
 
 from __future__ import annotations
@@ -27,11 +27,9 @@ def trafilatura(
 
     tree = parse(html, depth=depth, nodes=nodes)
     page = html if isinstance(html, str) else html.decode("utf-8", "replace")
-    form = "html" if output.markdown else "txt"
+    form = "markdown" if output.markdown else "txt"  # its HTML turns inline code into blocks
     options = {"include_comments": False, "deduplicate": False, "with_metadata": False}
     text = extract(page, output_format=form, include_links=output.links, **options) or ""
-    if output.markdown:
-        text = visible_text(text, depth=depth, nodes=nodes, url=url, output=output).text
     return Page(text, metadata.read(tree, url))
 
 

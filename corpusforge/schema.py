@@ -25,6 +25,16 @@ DOCUMENT = pa.schema(
     ]
 )
 
+EXTRACTED = pa.schema(  # what a page states of itself, and what extraction kept of it
+    [
+        pa.field("canonical_url", pa.string()),  # absolute http(s), no fragment
+        pa.field("published", pa.string()),  # YYYY-MM-DD; `date` is when the page was fetched
+        pa.field("declared_language", pa.string()),  # primary subtag of BCP 47
+        pa.field("blocks_kept", pa.int32()),
+        pa.field("blocks_seen", pa.int32()),
+    ]
+)
+
 REASON = pa.struct(
     [
         ("rule", pa.string()),
@@ -89,7 +99,7 @@ LEDGER = pa.schema(
     ]
 )
 
-CORPUS = pa.schema([*DOCUMENT, *LANGUAGE])  # columns that every corpus shard has
+CORPUS = pa.schema([*DOCUMENT, *EXTRACTED, *LANGUAGE])  # columns that every corpus shard has
 
 
 def tokens_schema(width: int) -> pa.Schema:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+
+from corpusforge.errors import SpecError
 
 from .model import MIB, Model
 
@@ -40,6 +42,17 @@ class Extract(Model):
     """How a page becomes text."""
 
     method: Literal["forge", "trafilatura", "resiliparse", "none"] = "forge"
+    output: Literal["text", "markdown"] = "text"
+    links: bool = False  # in Markdown: [text](address)
+
+    @model_validator(mode="after")
+    def _links_need_markdown(self) -> Self:
+        if self.links and self.output != "markdown":
+            raise SpecError(
+                "extract.links = true, but plain text has no links",
+                remedy="set extract.output = 'markdown' too",
+            )
+        return self
 
 
 class Language(Model):

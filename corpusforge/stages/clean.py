@@ -19,12 +19,14 @@ from corpusforge import ledger, readers, rules
 from corpusforge.errors import RunError
 from corpusforge.kernels import dedup, digest, language, one_pass, signals
 from corpusforge.kernels.dedup import EDGES, GROUPS
+from corpusforge.kernels.extraction import Output
 from corpusforge.manifest import versions
 from corpusforge.plan import Piece, Unit
 from corpusforge.run import beat
 from corpusforge.schema import (
     CORPUS,
     DOCUMENT,
+    EXTRACTED,
     LANGUAGE,
     LEDGER,
     REMOVED,
@@ -45,7 +47,7 @@ from corpusforge.transforms.measure import Measure
 from corpusforge.transforms.sign import Sign
 
 SIZES = [pa.field("chars", pa.int64()), pa.field("words", pa.int64())]
-WORK = pa.schema([*DOCUMENT, *VERDICT, *LANGUAGE, *SIZES])
+WORK = pa.schema([*DOCUMENT, *EXTRACTED, *VERDICT, *LANGUAGE, *SIZES])
 ADDRESS = [DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")]
 CANDIDATE = pa.field("candidate", pa.bool_())  # passed the rules: takes part in dedup
 MEASURED = [
@@ -67,7 +69,12 @@ def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     languages = spec.language.keep
     keep: Literal["all"] | tuple[str, ...] = "all" if languages == "all" else tuple(languages)
     return chain(
-        Extract(spec.extract.method, limits.depth, limits.nodes),
+        Extract(
+            spec.extract.method,
+            limits.depth,
+            limits.nodes,
+            Output(spec.extract.output == "markdown", spec.extract.links),
+        ),
         Identify(),
         Measure(),
         Judge(rules.load(spec.rules), keep, spec.language.min_score),

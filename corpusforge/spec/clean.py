@@ -49,6 +49,13 @@ class Language(Model):
     min_score: float = Field(0.65, ge=0, le=1)
 
 
+class Signals(Model):
+    """What is measured, and where words end (kernels.families, kernels.splitters)."""
+
+    splitter: Literal["unicode", "whitespace", "spacy", "uniseg"] = "unicode"
+    families: list[str] = []  # beside the general one and those that the rules read
+
+
 class Dedup(Model):
     """Exact and near deduplication (forge-minhash-1)."""
 
@@ -83,6 +90,7 @@ class CleanSpec(Model):
     read: Read = Read()
     extract: Extract = Extract()
     language: Language = Language()
+    signals: Signals = Signals()
     rules: dict[str, Any] = Field(
         default_factory=lambda: {"use": ["gopher-quality", "gopher-repetition"]}
     )

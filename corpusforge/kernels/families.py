@@ -35,10 +35,7 @@ class Family:
 FAMILIES = {
     "datatrove": Family(datatrove.SIGNALS, datatrove.measure, tokens=True),
 }
-_GENERAL = tuple(
-    Signal(one.name, one.meaning, "count" if one.whole is None else "share")
-    for one in signals.SIGNALS.values()
-)
+_GENERAL = tuple(Signal(one.name, one.meaning, one.kind) for one in signals.SIGNALS.values())
 NAMES = (GENERAL, *FAMILIES)
 SIGNALS: dict[str, Signal] = {one.name: one for one in _GENERAL} | {
     one.name: one for family in FAMILIES.values() for one in family.signals

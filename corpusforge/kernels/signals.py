@@ -11,6 +11,7 @@ Sources: [G] Gopher, Rae et al. 2021, arXiv 2112.11446, appendix A1; [F] FineWeb
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +43,11 @@ class Signal:
     part: int  # column of the counts
     whole: int | None
     meaning: str
+
+    @property
+    def kind(self) -> Literal["count", "share"]:
+        """A count is stored as int64, a share as float64."""
+        return "count" if self.whole is None else "share"
 
     def of(self, counts: np.ndarray) -> np.ndarray:
         """Return the values (rows,) of ``counts`` (rows, COUNTS) int64."""

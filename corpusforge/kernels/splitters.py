@@ -139,7 +139,7 @@ def _marks(data: np.ndarray, index: int, stop: int, spans: np.ndarray, count: in
     last = 0
     while index < stop:
         point, size = code_point(data, index, stop)
-        if point == last and (point == _DOT or point == _HYPHEN):
+        if point == last and point in (_DOT, _HYPHEN):
             spans[count - 1, 1] = index + size
         else:
             spans[count, 0], spans[count, 1] = index, index + size
@@ -162,7 +162,7 @@ def _words(
         if kind & WORD == 0 and behind < stop:
             if point == _COLON and data[behind] == _SLASH:  # an address: nothing cuts it
                 break
-            if point == _QUOTE or point == _APOSTROPHE:
+            if point in (_QUOTE, _APOSTROPHE):
                 if index > first and _is_ending(data, behind, stop):  # it's
                     spans[count, 0], spans[count, 1] = first, index
                     count, first = count + 1, index
@@ -211,6 +211,6 @@ def _cuts(before: int, point: int, after: int) -> bool:
         return letters
     if point == _HYPHEN or point == 0x2013 or point == 0x2014 or point == 0x7E:  # – — ~
         return (before & WORD != 0 and after & LETTER != 0) or (numbers and point == _HYPHEN)
-    if point == _COLON or point == _SLASH or (point >= 0x3C and point <= 0x3E):  # < = >
+    if point in (_COLON, _SLASH, 0x3C, 0x3D, 0x3E):  # < = >
         return before & WORD != 0 and after & LETTER != 0
     return numbers and (point == 0x2A or point == 0x2B or point == 0x5E)  # * + ^

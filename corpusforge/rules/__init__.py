@@ -25,6 +25,7 @@ from corpusforge.errors import SpecError, nearest
 from corpusforge.kernels.edits import EDITORS
 from corpusforge.kernels.families import GENERAL, SIGNALS, families_of, signals_of
 
+from .describing import as_text, compared, described
 from .parsing import COMPARISONS, EditRule, Rule, RuleSet, names, number, parse, read_file
 
 __all__ = [
@@ -36,10 +37,15 @@ __all__ = [
     "Rule",
     "RuleSet",
     "Scope",
+    "as_text",
     "choose",
+    "compared",
+    "described",
     "dialects",
     "find",
     "load",
+    "named",
+    "names_of_sets",
     "rule_sets",
 ]
 
@@ -143,7 +149,7 @@ def choose(rules: Mapping[str, Any], also: Collection[str] = ()) -> Chosen:
         )
     used: dict[str, RuleSet] = {}
     for name in names(rules.get("use", DEFAULT), "rules.use"):
-        loaded = read_file(Path(name), also) if name.endswith(".toml") else find(name, dialect)
+        loaded = named(name, dialect, also)
         if loaded.name in used:
             raise SpecError(
                 f"rules.use names '{loaded.name}' twice", remedy="leave one out or rename it"
@@ -155,6 +161,13 @@ def choose(rules: Mapping[str, Any], also: Collection[str] = ()) -> Chosen:
     return Chosen(tuple(used.values()))
 
 
+def named(name: str, dialect: str | None = None, also: Collection[str] = ()) -> RuleSet:
+    """Return the set that ``name`` stands for in ``use``: a shipped one, or that of a file."""
+    if name.endswith(".toml"):
+        return read_file(Path(name), also)
+    return find(name, dialect or DIALECTS[0])
+
+
 def find(name: str, dialect: str = DIALECTS[0]) -> RuleSet:
     """Return the shipped set ``name``: SET in ``dialect``, or DIALECT/SET; raises SpecError."""
     given, _, base = name.rpartition("/")
@@ -162,19 +175,24 @@ def find(name: str, dialect: str = DIALECTS[0]) -> RuleSet:
     if (chosen, base) in shipped:
         return shipped[chosen, base]
     having = dialects(base)
-    if given and given not in DIALECTS:
-        raise SpecError(f"no dialect is called '{given}'", remedy=nearest(given, DIALECTS))
+    if chosen not in DIALECTS:
+        raise SpecError(f"no dialect is called '{chosen}'", remedy=nearest(chosen, DIALECTS))
     if having:
         raise SpecError(
             f"the dialect '{chosen}' has no rule set '{base}'",
             expected=f"one of the dialects {', '.join(having)}",
-            remedy=f'name it: rules.use=["{having[0]}/{base}"]',
+            remedy=f"name it: {having[0]}/{base}",
         )
     raise SpecError(
         f"no rule set is called '{base}'",
         expected="a shipped set or a path that ends in .toml",
         remedy=nearest(base, {key[1] for key in shipped}),
     )
+
+
+def names_of_sets() -> tuple[str, ...]:
+    """Return the name of every shipped set, sorted."""
+    return tuple(sorted({name for _, name in rule_sets()}))
 
 
 def dialects(name: str) -> tuple[str, ...]:

@@ -100,7 +100,7 @@ def edit(
     cuts = np.zeros(len(valid) + 1, np.int32)
     counts = np.zeros((len(valid), _COUNTS), np.int64)
     phrases, ends = _phrases()
-    _edit(data, bounds, text_classes(), _marks(), phrases, ends, chosen, out, cuts, counts)
+    _edit(data, bounds, valid, text_classes(), _marks(), phrases, ends, chosen, out, cuts, counts)
     out = out[: cuts[-1]]
     out.flags.writeable = False
     tokens = split(column(out, cuts, valid), splitter)
@@ -117,6 +117,7 @@ def edit(
 def _edit(
     data: np.ndarray,
     bounds: np.ndarray,
+    valid: np.ndarray,
     classes: np.ndarray,
     marks: np.ndarray,
     phrases: np.ndarray,
@@ -130,6 +131,8 @@ def _edit(
     for row in range(len(cuts) - 1):
         first_line = True
         index, stop = int(bounds[row]), int(bounds[row + 1])
+        if not valid[row]:
+            stop = index
         while index < stop:
             # one line: its first and last visible byte, words, longest word
             first, last, words, longest, length = -1, index, 0, 0, 0

@@ -109,7 +109,8 @@ def measure(text: pa.StringArray, tokens: Tokens) -> dict[str, np.ndarray]:
     """
     data, bounds, valid = buffers(text)
     counts = np.zeros((len(valid), COUNTS), np.int64)
-    _count(data, bounds, tokens.starts, tokens.spans, _classes(), _stop_words(), counts)
+    starts, spans = tokens.starts, tokens.spans
+    _count(data, bounds, valid, starts, spans, _classes(), _stop_words(), counts)
     signals: dict[str, np.ndarray] = {}
     for name, (part, whole, _) in _PARTS.items():
         values = counts[:, part]
@@ -126,13 +127,16 @@ def measure(text: pa.StringArray, tokens: Tokens) -> dict[str, np.ndarray]:
 def _count(
     data: np.ndarray,
     bounds: np.ndarray,
+    valid: np.ndarray,
     starts: np.ndarray,
     spans: np.ndarray,
     classes: np.ndarray,
     stop_words: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    for row in range(len(starts) - 1):
+    for row in range(len(valid)):
+        if not valid[row]:
+            continue
         own = spans[starts[row] : starts[row + 1]]
         _lines(data, int(bounds[row]), int(bounds[row + 1]), counts[row])
         hashes = np.empty((len(own), 2), np.uint64)

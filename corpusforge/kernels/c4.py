@@ -54,6 +54,7 @@ _LOREM, _CURLY, _SENTENCES = range(6, 9)
 _COUNTS = 9
 _DIGIT, _STOP, _PUNCT = 1, 2, 4
 _EDIT = np.frombuffer(b"[edit]", np.uint8)
+_FIRST = np.isin(np.arange(256), [ord(letter) for letter in "{ljtpcu"])  # of phrases
 _NEEDED = np.frombuffer(b"[citation needed]", np.uint8)
 # ``default_punct_chars`` of spaCy 3.8's sentencizer
 _STOPS = (
@@ -76,7 +77,7 @@ def _marks() -> np.ndarray:
 @cache
 def _phrases() -> tuple[np.ndarray, np.ndarray]:
     """Phrases in lower case, one behind the other (uint8), and their bounds (int32)."""
-    phrases = ["lorem ipsum", "javascript", *POLICY]
+    phrases = ["{", "lorem ipsum", "javascript", *POLICY]
     bounds = np.cumsum([0, *map(len, phrases)]).astype(np.int32)
     return np.frombuffer("".join(phrases).encode(), np.uint8), bounds
 
@@ -103,9 +104,11 @@ def edit(
     _edit(data, bounds, valid, text_classes(), _marks(), phrases, ends, chosen, out, cuts, counts)
     out = out[: cuts[-1]]
     out.flags.writeable = False
-    tokens = split(column(out, cuts, valid), splitter)
-    strict = splitter == "spacy"
-    _sentences(out, cuts, tokens.starts, tokens.spans, _marks(), strict, counts)
+    if splitter == "spacy":
+        tokens = split(column(out, cuts, valid), splitter)
+        _spacy_sentences(out, cuts, tokens.starts, tokens.spans, _marks(), counts)
+    else:
+        _sentences(out, cuts, text_classes(), _marks(), counts)
     stripped = np.empty(len(out), np.uint8)
     ends_of = np.zeros(len(cuts), np.int32)
     _strip(out, cuts, text_classes(), stripped, ends_of)
@@ -136,6 +139,7 @@ def _edit(
         while index < stop:
             # one line: its first and last visible byte, words, longest word
             first, last, words, longest, length = -1, index, 0, 0, 0
+            bracket = False
             while index < stop:
                 point, size = code_point(data, index, stop)
                 kind = int(classes[point])
@@ -145,6 +149,7 @@ def _edit(
                     words += length == 0
                     length += 1
                     longest = max(longest, length)
+                    bracket = bracket or point == 0x5B
                     last = index + size
                 else:
                     length = 0
@@ -156,7 +161,7 @@ def _edit(
             if first < 0:
                 first = last
             begin = written if first_line else written + 1  # behind a newline
-            span = (first, last, words, longest)
+            span = (first, last, words, longest, bracket)
             end = _line(data, span, marks, phrases, ends, limits, out, begin, counts[row])
             if end >= 0:
                 if not first_line:
@@ -169,7 +174,7 @@ def _edit(
 @kernel
 def _line(
     data: np.ndarray,
-    span: tuple[int, int, int, int],
+    span: tuple[int, int, int, int, bool],
     marks: np.ndarray,
     phrases: np.ndarray,
     ends: np.ndarray,
@@ -180,18 +185,17 @@ def _line(
 ) -> int:
     """Write the line data[first:last] to out[begin:]; returns its end there, -1 if it goes.
 
-    ``span`` is first, last, the words between them and the characters of the longest.
+    ``span`` is first, last, the words between them, the characters of the longest, and whether [ is
+    among them.
     """
-    first, last, words, longest = span
+    first, last, words, longest, bracket = span
     if limits[_WORD] >= 0 and longest > limits[_WORD]:
         counts[_WORD] += 1
         return -1
     end, cut = begin, 0
     index = first
-    while index < last:
-        behind = 0
-        if data[index] == 0x5B and limits[_CITE] >= 0:
-            behind = _citation(data, index, last, marks)
+    while index < last and bracket and limits[_CITE] >= 0:
+        behind = _citation(data, index, last, marks) if data[index] == 0x5B else 0
         if behind:
             cut += 1
             index = behind
@@ -199,6 +203,8 @@ def _line(
             out[end] = data[index]
             end += 1
             index += 1
+    out[end : end + last - index] = data[index:last]
+    end += last - index
     counts[_CITE] += cut
     if limits[_END] >= 0:
         mark = int(out[end - 1]) if end > begin else 0
@@ -211,16 +217,13 @@ def _line(
         counts[_FEW] += 1
         return -1
     found = _find(out, begin, end, phrases, ends)
-    if found & 1 and counts[_CURLY] == 0:
+    if found & 2 and counts[_CURLY] == 0:
         counts[_LOREM] += 1
-    if limits[_SCRIPT] >= 0 and found & 2:
+    if limits[_SCRIPT] >= 0 and found & 4:
         counts[_SCRIPT] += 1
         return -1
-    for place in range(begin, end):
-        if out[place] == 0x7B:
-            counts[_CURLY] += 1
-            break
-    if limits[_POLICY] >= 0 and found >> 2:
+    counts[_CURLY] += found & 1
+    if limits[_POLICY] >= 0 and found >> 3:
         counts[_POLICY] += 1
         return -1
     return end
@@ -254,7 +257,7 @@ def _find(text: np.ndarray, start: int, stop: int, phrases: np.ndarray, ends: np
     found = 0
     for index in range(start, stop):
         lower = text[index] | 0x20
-        if lower not in (0x6C, 0x6A, 0x74, 0x70, 0x63, 0x75):  # l j t p c u
+        if not _FIRST[lower]:
             continue
         for which in range(len(ends) - 1):
             size = ends[which + 1] - ends[which]
@@ -277,17 +280,57 @@ def _find(text: np.ndarray, start: int, stop: int, phrases: np.ndarray, ends: np
 def _sentences(
     data: np.ndarray,
     bounds: np.ndarray,
+    classes: np.ndarray,
+    marks: np.ndarray,
+    counts: np.ndarray,
+) -> None:
+    """Count sentences: every line is one, and one more behind each end.
+
+    A sentence ends where an end mark that is no dot of several, and other marks behind it, stand
+    before white space, and what follows is not marks only.
+    """
+    for row in range(len(bounds) - 1):
+        start, stop = int(bounds[row]), int(bounds[row + 1])
+        if start == stop:
+            continue
+        sentences, armed, ends, dots, blank = 1, False, False, 0, True
+        index = start
+        while index < stop:
+            point, size = code_point(data, index, stop)
+            index += size
+            if classes[point] & SPACE:
+                armed = armed or ends or dots == 1
+                ends, dots, blank = False, 0, True
+                if point == 0x0A:
+                    sentences, armed = sentences + 1, False
+                continue
+            mark = marks[point]
+            if mark & _PUNCT == 0:
+                if armed and blank:
+                    sentences, armed = sentences + 1, False
+                ends, dots, blank = False, 0, False
+            elif point == 0x2E:
+                dots += 1
+            else:
+                ends = ends or dots == 1 or mark & _STOP != 0
+                dots = 0
+        counts[row, _SENTENCES] = sentences
+
+
+@kernel
+def _spacy_sentences(
+    data: np.ndarray,
+    bounds: np.ndarray,
     starts: np.ndarray,
     spans: np.ndarray,
     marks: np.ndarray,
-    strict: bool,
     counts: np.ndarray,
 ) -> None:
     """Count sentences as spaCy's sentencizer does, of every line apart.
 
     A token that is an end mark arms; the next token that is neither that nor all punctuation
     starts a sentence. White space that spaCy makes a token (all but one space behind a token)
-    counts as one. Unless ``strict``, only a token behind white space starts a sentence.
+    counts as one.
     """
     for row in range(len(starts) - 1):
         start, stop = int(bounds[row]), int(bounds[row + 1])
@@ -307,10 +350,9 @@ def _sentences(
                     break
                 spaces += 1
             one_space = spaces == 1 and data[first_space] == 0x20
-            if armed and strict and spaces > 0 and not one_space:
+            if newline or (armed and spaces > 0 and not one_space):
                 sentences, armed = sentences + 1, False
             if newline:
-                sentences, armed = sentences + 1, False
                 continue
             if token == last_token:
                 break
@@ -323,7 +365,7 @@ def _sentences(
                 length += 1
                 index += size
             is_stop = is_stop and length == 1
-            if armed and not is_punct and not is_stop and (strict or spaces > 0):
+            if armed and not is_punct and not is_stop:
                 sentences, armed = sentences + 1, False
             armed = armed or is_stop
             token += 1
@@ -337,17 +379,19 @@ def _strip(
     """Write every row without the white space around it to ``out``, its bounds to ``cuts``."""
     written = 0
     for row in range(len(cuts) - 1):
-        index, stop = int(bounds[row]), int(bounds[row + 1])
-        first, last = -1, index
-        while index < stop:
-            point, size = code_point(data, index, stop)
+        first, stop = int(bounds[row]), int(bounds[row + 1])
+        while first < stop:
+            point, size = code_point(data, first, stop)
             if classes[point] & SPACE == 0:
-                if first < 0:
-                    first = index
-                last = index + size
-            index += size
-        if first >= 0:
-            for place in range(first, last):
-                out[written + place - first] = data[place]
-            written += last - first
+                break
+            first += size
+        while stop > first:
+            last = stop - 1
+            while data[last] & 0xC0 == 0x80:
+                last -= 1
+            if classes[code_point(data, last, stop)[0]] & SPACE == 0:
+                break
+            stop = last
+        out[written : written + stop - first] = data[first:stop]
+        written += stop - first
         cuts[row + 1] = written

@@ -64,13 +64,8 @@ SIGNALS = tuple(
     for name, (_, whole, meaning) in _PARTS.items()
 )
 
-_BASE, _PRIME, _LOW30, _LOW31 = (
-    np.uint64(0x1F3D5B79A2C4E685),
-    np.uint64((1 << 61) - 1),
-    np.uint64((1 << 30) - 1),
-    np.uint64((1 << 31) - 1),
-)
-_S1, _S30, _S31, _S61 = np.uint64(1), np.uint64(30), np.uint64(31), np.uint64(61)
+_BASE, _ODD = np.uint64(0x1F3D5B79A2C4E685), np.uint64(0x9E3779B97F4A7C15)
+_ONE = np.uint64(1)
 _LAST_TOP, _LAST_DUP = 4, 10
 
 
@@ -134,6 +129,13 @@ def _count(
     stop_words: np.ndarray,
     counts: np.ndarray,
 ) -> None:
+    most = 0
+    for row in range(len(valid)):
+        most = max(most, starts[row + 1] - starts[row])
+    slots = 16
+    while slots < 2 * most:
+        slots *= 2
+    table = np.zeros((slots, 2), np.uint64)
     for row in range(len(valid)):
         if not valid[row]:
             continue
@@ -143,7 +145,7 @@ def _count(
         lengths = np.empty(len(own), np.int32)
         _tokens(data, own, classes, stop_words, hashes, lengths, counts[row])
         _top_grams(hashes[:, 0], lengths, counts[row])
-        _dup_grams(hashes, lengths, counts[row])
+        _dup_grams(hashes, lengths, table, (row + 1) * 16, counts[row])
 
 
 @kernel
@@ -176,23 +178,6 @@ def _lines(data: np.ndarray, start: int, stop: int, counts: np.ndarray) -> None:
 
 
 @kernel
-def _product(a: np.uint64, b: np.uint64) -> np.uint64:
-    """Return a * b modulo 2^61 - 1, for a, b below it."""
-    high, low, b_high, b_low = a >> _S31, a & _LOW31, b >> _S31, b & _LOW31
-    middle = low * b_high + high * b_low
-    total = ((high * b_high) << _S1) + (middle >> _S30) + ((middle & _LOW30) << _S31) + low * b_low
-    total = (total >> _S61) + (total & _PRIME)
-    return total - _PRIME if total >= _PRIME else total
-
-
-@kernel
-def _append(a: np.uint64, shift: np.uint64, b: np.uint64) -> np.uint64:
-    """Hash of two strings, one behind the other: a, and b whose power of the base is ``shift``."""
-    total = _product(a, shift) + b
-    return total - _PRIME if total >= _PRIME else total
-
-
-@kernel
 def _tokens(
     data: np.ndarray,
     spans: np.ndarray,
@@ -204,8 +189,8 @@ def _tokens(
 ) -> None:
     """Fill TOKENS to STOPS, and of every token its characters (int32) and hashes (n, 2) uint64.
 
-    The hash is that of its bytes modulo 2^61 - 1; beside it the power of the base that moves
-    another one behind it.
+    The hash is a polynomial in its bytes; beside it the power of the base that moves another hash
+    in front of it, so that the hash of joined tokens follows from theirs.
     """
     seen_stop = 0
     for token in range(len(spans)):
@@ -219,8 +204,8 @@ def _tokens(
             only_marks = only_marks and kind & _MARK != 0
             length += 1
             for step in range(size):
-                state = _append(state, _BASE, np.uint64(data[index + step]) + np.uint64(1))
-                shift = _product(shift, _BASE)
+                state = state * _BASE + np.uint64(data[index + step]) + _ONE
+                shift *= _BASE
             index += size
         hashes[token, 0], hashes[token, 1] = state, shift
         lengths[token] = length
@@ -251,7 +236,7 @@ def _top_grams(words: np.ndarray, lengths: np.ndarray, counts: np.ndarray) -> No
         for index in range(left):
             place = places[index]
             if place + n <= len(words):
-                keys[kept] = mix(keys[index] * _BASE + words[place + n - 1])
+                keys[kept] = mix(keys[index] * _ODD + words[place + n - 1])
                 places[kept] = place
                 kept += 1
         occurrences = tally(keys[:kept], slots)
@@ -270,29 +255,39 @@ def _top_grams(words: np.ndarray, lengths: np.ndarray, counts: np.ndarray) -> No
 
 
 @kernel
-def _dup_grams(hashes: np.ndarray, lengths: np.ndarray, counts: np.ndarray) -> None:
-    """Fill GRAMS + 5..10; n-grams are equal where they spell the same, whatever their words."""
-    keys, mixed = hashes[:, 0].copy(), np.empty(len(hashes), np.uint64)
-    slots = np.empty(len(hashes), np.int32)
+def _dup_grams(
+    hashes: np.ndarray, lengths: np.ndarray, table: np.ndarray, stamp: int, counts: np.ndarray
+) -> None:
+    """Fill GRAMS + 5..10; n-grams are equal where they spell the same, whatever their words.
+
+    ``table`` (slots, 2) uint64 holds n-grams and the stamp they were met with; stamps from
+    ``stamp`` on, one an n, are new, so that it needs no clearing.
+    """
+    keys = hashes[:, 0].copy()
+    size = 16
+    while size < 2 * len(hashes):
+        size *= 2
     for n in range(2, _LAST_DUP + 1):
         left = len(hashes) - n + 1
         if left <= 0:
             return
         for place in range(left):
             last = place + n - 1
-            keys[place] = _append(keys[place], hashes[last, 1], hashes[last, 0])
-            mixed[place] = mix(keys[place])
+            keys[place] = keys[place] * hashes[last, 1] + hashes[last, 0]
         if n <= _LAST_TOP:
             continue
-        met = tally(mixed[:left], slots)
+        now = np.uint64(stamp + n)
         chars, place = 0, 0
         while place < left:
-            slot = slots[place]
-            if met[slot] < 0:
+            key = mix(keys[place])
+            slot = np.int64(key >> _ONE) & (size - 1)
+            while table[slot, 1] == now and table[slot, 0] != key:
+                slot = (slot + 1) & (size - 1)
+            if table[slot, 1] == now:
                 for word in range(place, place + n):
                     chars += lengths[word]
                 place += n
             else:
-                met[slot] = -1
+                table[slot, 0], table[slot, 1] = key, now
                 place += 1
         counts[GRAMS + n] = chars

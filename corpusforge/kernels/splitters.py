@@ -1,9 +1,9 @@
 """Word splitters: named ways to cut texts into tokens, punctuation included.
 
 unicode     own scanner, near what English tokenizers do: between white space, each visible
-            character around the letters, numbers and marks is a token (runs of dots and hyphens are
-            one); what is left is one word, in any script, cut at it|'s, well|-|known, and|/|or,
-            end|.|Next, and not in 1,000 3.5 a_b covid-19 and addresses
+            character around the letters, numbers and marks is a token (runs of dots, hyphens, slashes
+            are one); what is left is one word, in any script, cut at it|'s, do|n't, well|-|known,
+            and|/|or, end|.|Next, and not in 1,000 3.5 U.S. a_b covid-19 and addresses
 whitespace  what white space (``str.isspace``) separates: ``str.split()``
 spacy       spaCy's English tokenizer, as datatrove uses it (extra ``spacy``)
 uniseg      words of Unicode's text segmentation, as DCLM uses them (extra ``uniseg``)
@@ -124,6 +124,8 @@ def _cut(
                 elif left < 0:
                     count = _marks(data, first, index, spans, count)
                 else:
+                    if right < index and right - left > 2 and data[right] == _DOT:
+                        right += data[right - 2] == _DOT  # U.S.
                     count = _marks(data, first, left, spans, count)
                     count = _words(data, left, right, classes, spans, count)
                     count = _marks(data, right, index, spans, count)
@@ -135,11 +137,11 @@ def _cut(
 
 @kernel
 def _marks(data: np.ndarray, index: int, stop: int, spans: np.ndarray, count: int) -> int:
-    """Append a token a character of data[index:stop], one for dots or hyphens in a row."""
+    """Append a token a character of data[index:stop], one for equal . - / in a row."""
     last = 0
     while index < stop:
         point, size = code_point(data, index, stop)
-        if point == last and point in (_DOT, _HYPHEN):
+        if point == last and point in (_DOT, _HYPHEN, _SLASH):
             spans[count - 1, 1] = index + size
         else:
             spans[count, 0], spans[count, 1] = index, index + size
@@ -163,9 +165,13 @@ def _words(
             if point == _COLON and data[behind] == _SLASH:  # an address: nothing cuts it
                 break
             if point in (_QUOTE, _APOSTROPHE):
-                if index > first and _is_ending(data, behind, stop):  # it's
-                    spans[count, 0], spans[count, 1] = first, index
-                    count, first = count + 1, index
+                if index > first and _is_ending(data, behind, stop):  # it|'s, do|n't
+                    end = index
+                    if data[behind] | 0x20 == 0x74 and data[index - 1] | 0x20 == 0x6E:
+                        end -= 1
+                    if end > first:
+                        spans[count, 0], spans[count, 1] = first, end
+                        count, first = count + 1, end
             else:
                 end = behind
                 while point == _DOT and data[end] == _DOT:  # stop[-1] is no dot

@@ -133,7 +133,7 @@ def _count(
     for row in range(len(valid)):
         most = max(most, starts[row + 1] - starts[row])
     slots = 16
-    while slots < 2 * most:
+    while 4 * slots < 5 * most:
         slots *= 2
     table = np.zeros((slots, 2), np.uint64)
     for row in range(len(valid)):
@@ -265,7 +265,7 @@ def _dup_grams(
     """
     keys = hashes[:, 0].copy()
     size = 16
-    while size < 2 * len(hashes):
+    while 4 * size < 5 * len(hashes):
         size *= 2
     for n in range(2, _LAST_DUP + 1):
         left = len(hashes) - n + 1

@@ -1,9 +1,9 @@
 """Word splitters: named ways to cut texts into tokens, punctuation included.
 
 unicode     own scanner, near what English tokenizers do: between white space, each visible
-            character around the letters, numbers and marks is a token (runs of dots, hyphens, slashes
-            are one); what is left is one word, in any script, cut at it|'s, do|n't, well|-|known,
-            and|/|or, end|.|Next, and not in 1,000 3.5 U.S. a_b covid-19 and addresses
+            character around the letters, numbers and marks is a token (runs of dots, hyphens or
+            slashes are one); what is left is one word, in any script, cut at it|'s, do|n't,
+            well|-|known, and|/|or, end|.|Next, and not in 1,000 3.5 U.S. a_b covid-19, addresses
 whitespace  what white space (``str.isspace``) separates: ``str.split()``
 spacy       spaCy's English tokenizer, as datatrove uses it (extra ``spacy``)
 uniseg      words of Unicode's text segmentation, as DCLM uses them (extra ``uniseg``)

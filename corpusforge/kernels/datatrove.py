@@ -265,7 +265,7 @@ def _dup_grams(
     """
     keys = hashes[:, 0].copy()
     size = 16
-    while 4 * size < 5 * len(hashes):
+    while size < 2 * len(hashes) and size < len(table):
         size *= 2
     for n in range(2, _LAST_DUP + 1):
         left = len(hashes) - n + 1

@@ -167,6 +167,29 @@ def measure(text: pa.StringArray, tokens: Tokens | None = None) -> dict[str, np.
     return signals
 
 
+def sizes(text: pa.StringArray) -> dict[str, np.ndarray]:
+    """Return the signals chars and words alone, which takes a third of the time."""
+    data, bounds, valid = buffers(text)
+    counts = np.zeros((len(text), COUNTS), np.int64)
+    _count_words(data, bounds, valid, text_classes(), stop_hashes(), counts)
+    return {name: SIGNALS[name].of(counts) for name in ("chars", "words")}
+
+
+@kernel
+def _count_words(
+    data: np.ndarray,
+    bounds: np.ndarray,
+    valid: np.ndarray,
+    classes: np.ndarray,
+    stop_words: np.ndarray,
+    counts: np.ndarray,
+) -> None:
+    for row in range(len(valid)):
+        if valid[row]:
+            start, stop = int(bounds[row]), int(bounds[row + 1])
+            scan_words(data, start, stop, classes, stop_words, counts[row])
+
+
 @kernel
 def _count(
     data: np.ndarray,

@@ -68,6 +68,11 @@ class Scope:
         return families_of(self.signals)
 
     @property
+    def reads_families(self) -> bool:
+        """Whether a rule reads more here than what the edit itself yields."""
+        return any(name in SIGNALS for name in self.signals)
+
+    @property
     def columns(self) -> dict[str, str]:
         """Columns that an edit adds, and their kinds: sizes, and what rules read."""
         own = {one.name: one for edit in self.edits for one in EDITORS[edit.editor].signals}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge.kernels import families
+from corpusforge.kernels import families, signals
 from corpusforge.kernels.edits import EDITORS
 from corpusforge.rules import Scope
 from corpusforge.transform import alive, note_edits, put
@@ -43,7 +43,10 @@ class Edit:
         batch = note_edits(batch, names, counts)
         batch = put(batch, "text", pc.if_else(open_rows, after, batch.column("text")))
         missing = after.is_null().to_numpy(zero_copy_only=False)
-        measured |= families.measure(after, self.scope.families, self.splitter)
+        if self.scope.reads_families or self.splitter != "unicode":
+            measured |= families.measure(after, self.scope.families, self.splitter)
+        else:
+            measured |= signals.sizes(after)
         for name in self.scope.columns:
             values = measured[name.removeprefix(self.scope.prefix)]
             batch = put(batch, name, pa.array(values, mask=missing))

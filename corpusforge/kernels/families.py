@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusforge.errors import SpecError, nearest
-from corpusforge.kernels import datatrove, signals
+from corpusforge.kernels import datatrove, dclm, dolma, signals
 from corpusforge.kernels.family import Signal
 from corpusforge.kernels.splitters import Tokens, split
 
@@ -32,10 +32,16 @@ class Family:
     tokens: bool = False  # looks at the words of the chosen splitter
 
 
+def _plain(found: Iterable[signals.Signal]) -> tuple[Signal, ...]:
+    return tuple(Signal(one.name, one.meaning, one.kind) for one in found)
+
+
 FAMILIES = {
     "datatrove": Family(datatrove.SIGNALS, datatrove.measure, tokens=True),
+    "dolma": Family(_plain(dolma.SIGNALS), dolma.measure),
+    "dclm": Family(_plain(dclm.SIGNALS), dclm.measure),
 }
-_GENERAL = tuple(Signal(one.name, one.meaning, one.kind) for one in signals.SIGNALS.values())
+_GENERAL = _plain(signals.SIGNALS.values())
 NAMES = (GENERAL, *FAMILIES)
 SIGNALS: dict[str, Signal] = {one.name: one for one in _GENERAL} | {
     one.name: one for family in FAMILIES.values() for one in family.signals

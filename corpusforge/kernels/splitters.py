@@ -6,7 +6,6 @@ unicode     own scanner, near what English tokenizers do: between white space, e
             well|-|known, and|/|or, end|.|Next, and not in 1,000 3.5 U.S. a_b covid-19, addresses
 whitespace  what white space (``str.isspace``) separates: ``str.split()``
 spacy       spaCy's English tokenizer, as datatrove uses it (extra ``spacy``)
-uniseg      words of Unicode's text segmentation, as DCLM uses them (extra ``uniseg``)
 """
 
 from __future__ import annotations

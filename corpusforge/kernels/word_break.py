@@ -49,7 +49,11 @@ def scan_unicode_words(
             joined = True
         elif _CR <= raw <= _NEWLINE or _CR <= kind <= _NEWLINE:
             joined = False
-        elif (raw == _ZWJ and properties[point] & PICTOGRAPH != 0) or skipped or (raw == _WSEG_SPACE and kind == _WSEG_SPACE):
+        elif (
+            (raw == _ZWJ and properties[point] & PICTOGRAPH != 0)
+            or skipped
+            or (raw == _WSEG_SPACE and kind == _WSEG_SPACE)
+        ):
             joined = True
         elif kind == _REGIONAL:
             joined = one == _REGIONAL and regional % 2 == 1

@@ -52,7 +52,7 @@ class Language(Model):
 class Signals(Model):
     """What is measured, and where words end (kernels.families, kernels.splitters)."""
 
-    splitter: Literal["unicode", "whitespace", "spacy", "uniseg"] = "unicode"
+    splitter: Literal["unicode", "whitespace", "spacy"] = "unicode"
     families: list[str] = []  # beside the general one and those that the rules read
 
 

@@ -80,6 +80,7 @@ def test_presets_are_specs_whose_rules_load() -> None:
         orders[name] = [one.name for one in rules.choose(spec.rules).sets]
     assert orders["fineweb"] == ["gopher-repetition", "gopher-quality", "c4-no-punct", "fineweb"]
     assert orders["gopher"] == ["gopher-quality", "gopher-repetition"]
+    assert orders["dclm-heuristic"] == ["gopher-quality", "gopher-repetition"]
     assert {"c4", "minimal"} <= set(orders)
 
 

@@ -6,8 +6,9 @@
 Each input is SET=FILE, JSON lines with the fields "id" and "text". PRED gets a row a document and
 filter of the tool: {"id", "set", "tool", "filter", "keep", "reason", "values"}, made by the kernels
 and the rules of the tool's dialect, each filter on the untouched text. ``reason`` is the tool's
-word for the first failing rule. With ``--gold``, the rows of the tool, prints for every filter the
-share of equal decisions and reasons, and of every value the rows that differ by more than 1e-6.
+word for the first failing rule (DCLM has one a filter). With ``--gold``, the rows of the tool,
+prints for every filter the share of equal decisions and reasons, and of every value the rows that
+differ by more than 1e-6. dolma only measures: see conformance_peers.py.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Filter:
     rule_set: str
     values: Mapping[str, str] = field(default_factory=dict)
     digest: bool = False  # the text behind it is compared
+    only: str = ""  # of the set, the rules with this ``peer``
 
 
 TOP = {f"top{n}": f"datatrove_top_{n}_gram" for n in (2, 3, 4)}
@@ -86,6 +88,16 @@ FILTERS: dict[str, dict[str, Filter]] = {
             },
         ),
     },
+    "dclm": {
+        "repetition": Filter("gopher-repetition"),
+        **{
+            name: Filter("gopher-quality", only=name)
+            for name in (
+                *("length", "word_length", "symbol_ratio", "bullets", "ellipsis", "alphabetic"),
+                "stop_words",
+            )
+        },
+    },
 }
 
 
@@ -108,8 +120,9 @@ def predict(
         chosen = rules.choose({"dialect": tool, "use": [one.rule_set]})
         steps = [Edit(scope, splitter) for scope in chosen.scopes[1:]]
         after = chain(*steps)(batch)
-        peer = {rule.id: rule.peer for rule in chosen.rules}
-        reasons = judge_signals(after, chosen.rules)[0].to_pylist()
+        asked = [rule for rule in chosen.rules if one.only in ("", rule.peer)]
+        peer = {rule.id: rule.peer for rule in asked}
+        reasons = judge_signals(after, asked)[0].to_pylist()
         columns = {ours: after.column(ours).to_pylist() for ours in one.values.values()}
         out = after.column("text").to_pylist() if one.digest else []
         for place, (group, key) in enumerate(texts):
@@ -161,7 +174,7 @@ class Score:
         found = ours or {"keep": None, "reason": None, "values": {}}
         same = gold["keep"] == found["keep"]
         self.equal += same
-        if same and not gold["keep"]:
+        if same and not gold["keep"] and gold["reason"]:
             self.both_drop += 1
             self.same_reason += gold["reason"] == found["reason"]
             same = gold["reason"] == found["reason"]

@@ -73,7 +73,7 @@ PLAIN = ("--set", "rules.use=[]", "--set", "dedup.near=none", "--quiet")
         (
             ["clean", "notes.jsonl", "--spec", "nope"],
             2,
-            "no spec is called 'nope'; give a TOML file",
+            "no spec is called 'nope'; did you mean",
         ),
         (["claen"], 2, "No such command 'claen'"),
     ],

@@ -116,7 +116,7 @@ def _begins_url(data: np.ndarray, index: int, stop: int) -> bool:
     at = index + 4 + (data[index + 4] == 0x73)
     if at + 3 > stop:
         return False
-    return data[at] == 0x3A and data[at + 1] == 0x2F and data[at + 2] == 0x2F
+    return bool(data[at] == 0x3A and data[at + 1] == 0x2F and data[at + 2] == 0x2F)
 
 
 @kernel

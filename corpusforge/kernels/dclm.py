@@ -186,7 +186,7 @@ def _count_symbols(data: np.ndarray, start: int, stop: int) -> int:
 def _ends_in_dots(data: np.ndarray, begin: int, end: int, stop: int) -> bool:
     if end > stop or end - begin < 3:
         return False
-    return data[end - 1] == 0x2E and data[end - 2] == 0x2E and data[end - 3] == 0x2E
+    return bool(data[end - 1] == 0x2E and data[end - 2] == 0x2E and data[end - 3] == 0x2E)
 
 
 @kernel
@@ -194,7 +194,7 @@ def _ends_in_spaced_dots(data: np.ndarray, begin: int, end: int, stop: int) -> b
     if end > stop or end - begin < 5:
         return False
     dots = data[end - 1] == 0x2E and data[end - 3] == 0x2E and data[end - 5] == 0x2E
-    return dots and data[end - 2] == 0x20 and data[end - 4] == 0x20
+    return bool(dots and data[end - 2] == 0x20 and data[end - 4] == 0x20)
 
 
 @kernel
@@ -255,7 +255,7 @@ def _is_bullet(data: np.ndarray, index: int, stop: int) -> bool:
 def _ends_in_ellipsis(data: np.ndarray, begin: int, end: int) -> bool:
     if end - begin < 3:
         return False
-    return data[end - 3] == 0xE2 and data[end - 2] == 0x80 and data[end - 1] == 0xA6
+    return bool(data[end - 3] == 0xE2 and data[end - 2] == 0x80 and data[end - 1] == 0xA6)
 
 
 @kernel

@@ -163,7 +163,7 @@ def _count_lines(data: np.ndarray, start: int, stop: int, counts: np.ndarray) ->
         else:
             blank += 1
             # a run of newlines at either end leaves one empty line there
-            runs += index == start or index == stop
+            runs += index in (start, stop)
         total += length + (index < stop)
         begin, length = index + 1, 0
     slots = np.empty(filled, np.int32)

@@ -121,7 +121,7 @@ def _holds(data: np.ndarray, at: int, stop: int, listed: np.ndarray, begin: int,
     """Whether data[at:stop] begins with listed[begin:end], in any case of ASCII letters."""
     if at + end - begin > stop:
         return False
-    for step in range(end - begin):
+    for step in range(end - begin):  # noqa: SIM110, a kernel has no generators
         if lower(int(data[at + step])) != listed[begin + step]:
             return False
     return True

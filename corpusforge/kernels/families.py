@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusforge.errors import SpecError, nearest
-from corpusforge.kernels import datatrove, dclm, dolma, signals
+from corpusforge.kernels import datatrove, dclm, dolma, general, signals
 from corpusforge.kernels.family import Signal
 from corpusforge.kernels.splitters import Tokens, split
 
@@ -37,6 +37,7 @@ def _plain(found: Iterable[signals.Signal]) -> tuple[Signal, ...]:
 
 
 FAMILIES = {
+    "text": Family(_plain(general.SIGNALS), general.measure),
     "datatrove": Family(datatrove.SIGNALS, datatrove.measure, tokens=True),
     "dolma": Family(_plain(dolma.SIGNALS), dolma.measure),
     "dclm": Family(_plain(dclm.SIGNALS), dclm.measure),

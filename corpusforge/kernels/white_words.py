@@ -65,7 +65,7 @@ def scan_white_words(
             length += 1
             if kind & LETTER != 0:
                 seen |= HAS_LETTER
-            elif point == _HASH or point == _ELLIPSIS:
+            elif point in (_HASH, _ELLIPSIS):
                 seen |= HAS_SYMBOL
         index += size
     return hashes[:words], spans[:words], lengths[:words], holds[:words]

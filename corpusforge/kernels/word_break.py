@@ -42,7 +42,7 @@ def scan_unicode_words(
     while index < stop:
         point, size = code_point(data, index, stop)
         kind = int(breaks[point])
-        skipped = kind == _EXTEND or kind == _ZWJ or kind == _FORMAT
+        skipped = kind in (_EXTEND, _ZWJ, _FORMAT)
         if index == start:
             joined = False
         elif raw == _CR and kind == _LF:
@@ -81,7 +81,7 @@ def scan_unicode_words(
 
 @kernel
 def _is_letter(kind: int) -> bool:
-    return kind == _LETTER or kind == _HEBREW
+    return kind in (_LETTER, _HEBREW)
 
 
 @kernel
@@ -107,15 +107,15 @@ def _next_kind(data: np.ndarray, index: int, stop: int, breaks: np.ndarray) -> i
 def _joined(two: int, one: int, kind: int) -> bool:
     """Whether no boundary is before ``kind``, by the rules that look at two classes before it."""
     if _is_letter(kind):
-        if _is_letter(one) or one == _NUMERIC or one == _EXTEND_NUM_LET:  # WB5, WB10, WB13b
+        if _is_letter(one) or one in (_NUMERIC, _EXTEND_NUM_LET):  # WB5, WB10, WB13b
             return True
-        if one == _MID_LETTER or one == _MID_NUM_LET or one == _SINGLE_QUOTE:  # WB7
+        if one in (_MID_LETTER, _MID_NUM_LET, _SINGLE_QUOTE):  # WB7
             return _is_letter(two)
         return one == _DOUBLE_QUOTE and kind == _HEBREW and two == _HEBREW  # WB7c
     if kind == _NUMERIC:
-        if _is_letter(one) or one == _NUMERIC or one == _EXTEND_NUM_LET:  # WB9, WB8, WB13b
+        if _is_letter(one) or one in (_NUMERIC, _EXTEND_NUM_LET):  # WB9, WB8, WB13b
             return True
-        if one == _MID_NUM or one == _MID_NUM_LET or one == _SINGLE_QUOTE:  # WB11
+        if one in (_MID_NUM, _MID_NUM_LET, _SINGLE_QUOTE):  # WB11
             return two == _NUMERIC
         return False
     if kind == _KATAKANA:

@@ -45,6 +45,15 @@ REASON = pa.struct(
     ]
 )
 
+EDIT = pa.struct(
+    [
+        ("rule", pa.string()),
+        ("count", pa.int64()),  # lines or other pieces that the rule cut out or replaced
+    ]
+)
+
+EDITS = pa.field("edits", pa.list_(EDIT))
+
 VERDICT = pa.schema(
     [
         pa.field("outcome", pa.string(), nullable=False),  # kept | dropped | failed
@@ -89,6 +98,7 @@ LEDGER = pa.schema(
         *[DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")],
         *[DOCUMENT.field(name) for name in ("source_id", "url")],
         *VERDICT,
+        EDITS,
         pa.field("duplicate_of", pa.binary(16)),
         pa.field("similarity", pa.float32()),
         *LANGUAGE,

@@ -73,7 +73,7 @@ PLAIN = ("--set", "rules.use=[]", "--set", "dedup.near=none", "--quiet")
         (
             ["clean", "notes.jsonl", "--spec", "nope"],
             2,
-            "no spec is called 'nope'; give a TOML file",
+            "no spec is called 'nope'; did you mean",
         ),
         (["claen"], 2, "No such command 'claen'"),
     ],
@@ -231,10 +231,19 @@ def test_bare_commands_work_in_order(notes, tmp_path, monkeypatch):
     assert Path("out/tokenizer.json").exists()
 
 
+def commands():
+    """Every command by its words, those of groups too."""
+    found = {}
+    for name, command in main.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= {f"{name} {key}": one for key, one in inner.items()} if inner else {name: command}
+    return found
+
+
 def test_every_command_has_help_with_an_example():
     """--help of each command shows an example and the common options."""
-    for name, command in main.commands.items():
-        code, out, _ = forge(name, "--help")
+    for name, command in commands().items():
+        code, out, _ = forge(*name.split(), "--help")
         assert code == 0
         assert f"forge {name}" in out.split("Options:")[0], name
         assert "--json" in out, name
@@ -256,8 +265,11 @@ def test_the_flags_stay_few():
         "generate": {"model", "prompt", "tokens", "temperature", "seed"},
         "doctor": set(),
         "demo": {"output"},
+        "rules list": set(),
+        "rules show": {"rule_set", "dialect"},
+        "rules diff": {"before", "after"},
     }
-    found = {name: {p.name for p in c.params} - common for name, c in main.commands.items()}
+    found = {name: {p.name for p in c.params} - common for name, c in commands().items()}
     assert found == want
 
 

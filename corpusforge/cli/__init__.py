@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from . import look, make
+from . import rules as rule_sets
 from .options import Forge
 
 COMMANDS = (
@@ -20,6 +21,7 @@ COMMANDS = (
     look.export,
     look.report,
     look.generate,
+    rule_sets.rules_group,
     look.doctor,
     make.demo,
 )

@@ -1,6 +1,6 @@
 """Specs: frozen models from TOML. A flag only overrides one field; unknown keys are refused."""
 
-from .clean import CleanSpec, Dedup, Extract, Fields, Language, Limits, Output, Plan, Read
+from .clean import CleanSpec, Dedup, Extract, Fields, Language, Limits, Output, Plan, Read, Signals
 from .load import differences, digest, dump, load, parse, shipped
 from .model import MIB, Model
 from .tokens import TokenizeSpec
@@ -23,6 +23,7 @@ __all__ = [
     "Plan",
     "Read",
     "RunSpec",
+    "Signals",
     "TokenizeSpec",
     "TrainSpec",
     "differences",

@@ -28,7 +28,7 @@ class Limits(Model):
     inflated_bytes: int = Field(16 * MIB, ge=1024)  # bytes of one record after decompression
     line_bytes: int = Field(64 * MIB, ge=1024)  # bytes of one JSONL line
     depth: int = Field(5000, ge=10)  # nesting of elements
-    nodes: int = Field(1_000_000, ge=100)  # nodes of one page
+    nodes: int = Field(300_000, ge=100)  # nodes of one page
 
 
 class Read(Model):
@@ -60,6 +60,13 @@ class Language(Model):
 
     keep: Literal["all"] | list[str] = "all"
     min_score: float = Field(0.65, ge=0, le=1)
+
+
+class Signals(Model):
+    """What is measured, and where words end (kernels.families, kernels.splitters)."""
+
+    splitter: Literal["unicode", "whitespace", "spacy"] = "unicode"
+    families: list[str] = []  # beside the general one and those that the rules read
 
 
 class Dedup(Model):
@@ -96,6 +103,7 @@ class CleanSpec(Model):
     read: Read = Read()
     extract: Extract = Extract()
     language: Language = Language()
+    signals: Signals = Signals()
     rules: dict[str, Any] = Field(
         default_factory=lambda: {"use": ["gopher-quality", "gopher-repetition"]}
     )

@@ -98,6 +98,7 @@ def litdata(path):
             inputs=[str(path / "ids.bin")],
             output_dir=str(folder),
             num_workers=1,
+            start_method="fork",  # this file is no module that a fresh process could import
             chunk_size=(SEQUENCE + 1) * 4096,
             item_loader=TokensLoader(),
         )

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 
 from corpusforge import spec
-from corpusforge.readers import jsonl, warc
+from corpusforge.readers import arrow, jsonl, parquet, text, warc
 from corpusforge.readers.batch import Row, Rows
 from corpusforge.readers.formats import READABLE, sniff
 from corpusforge.readers.source import Source, open_file
@@ -31,19 +31,26 @@ def read(piece: Piece, read: spec.Read, batch_bytes: int) -> Iterator[pa.RecordB
     """
     with open_file(piece.path) as file:
         batch = Rows(piece.source, batch_bytes)
-        for row in _rows(piece, read, Source(file)):
+        for row in _rows(piece, read, file, batch_bytes):
             if batch.add(row):
                 yield batch.cut()
         if batch:
             yield batch.cut()
 
 
-def _rows(piece: Piece, read: spec.Read, source: Source) -> Iterator[Row]:
-    limits, fields = read.limits, read.fields
+def _rows(piece: Piece, read: spec.Read, file: IO[bytes], batch_bytes: int) -> Iterator[Row]:
+    source = Source(file)
+    limits, fields, packing = read.limits, read.fields, piece.compression
     span = piece.start, piece.end
     match piece.format:
         case "warc":
-            return warc.rows(source, piece.compression, *span, piece.size, limits.inflated_bytes)
+            return warc.rows(source, packing, *span, piece.size, limits)
         case "jsonl":
-            return jsonl.rows(source, piece.compression, *span, fields, limits.line_bytes)
+            return jsonl.rows(source, packing, *span, fields, limits.line_bytes)
+        case "parquet":
+            return parquet.rows(file, *span, piece.size, fields, limits, batch_bytes)
+        case "arrow":
+            return arrow.rows(piece.path, source, packing, fields, limits)
+        case "text":
+            return text.rows(source, packing, limits.line_bytes)
     raise ValueError(f"no reader for the format {piece.format!r}")

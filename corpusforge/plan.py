@@ -251,14 +251,22 @@ def estimate(units: Sequence[Unit], workers: int, plan: Plan) -> str:
     files = len({piece.source for unit in units for piece in unit.pieces})
     busy = min(workers, len(units))
     pieces = [piece for unit in units for piece in unit.pieces]
-    whole = [p.source for p in pieces if p.size > plan.unit_bytes and p.end - p.start == p.size]
-    note = "".join(f"\nplan: {source} cannot be cut, so it is one unit" for source in whole)
+    whole = [p for p in pieces if p.size > plan.unit_bytes and p.end - p.start == p.size]
+    note = "".join(f"\nplan: {p.source} {_why_whole(p)}, so it is one unit" for p in whole)
     return (
         f"plan: {files} files, {size / 1e6:,.1f} MB in {len(units)} units; about "
         f"{size * DISK_PER_BYTE / 1e6:,.0f} MB of disk, "
         f"{(WORKER_BYTES + 4 * plan.batch_bytes) / 1e6:,.0f} MB of memory a worker, "
         f"{5 + size / 1e6 * SECONDS_PER_MB / busy:,.0f} s with {busy} workers{note}"
     )
+
+
+def _why_whole(piece: Piece) -> str:
+    if (piece.format, piece.compression) == ("warc", "gzip"):
+        return "is one gzip member or a few large ones"
+    if piece.compression != "none":
+        return f"is packed with {piece.compression} as a whole"
+    return "cannot be cut"
 
 
 def largest_first(units: Sequence[Unit]) -> list[Unit]:

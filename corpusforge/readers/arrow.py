@@ -101,14 +101,17 @@ def _batches(path: str, problem: str | None, fields: Fields, limits: Limits) -> 
         tables.reraise_io(error)
         yield tables.failed((0, 0), problem or "the schema of the Arrow file is cut or damaged")
         return
-    number, packed, inflated, ratio = 0, 0, 0, limits.inflate_ratio
-    words = False  # whether dictionaries came since the last batch
+    number, ratio = 0, limits.inflate_ratio
+    kept = kept_packed = 0  # bytes of the dictionaries, which stay
+    words = False  # whether some came since the last batch
     while True:
         where = f"batch {number}"
         try:
             message = file.messages.read_next_message()
-            packed += message.metadata.size + message.body.size
-            size = ipc_sizes.inflated(message.metadata.to_pybytes(), memoryview(message.body))
+            packed = kept_packed + message.metadata.size + message.body.size
+            inflated = kept + ipc_sizes.inflated(
+                message.metadata.to_pybytes(), memoryview(message.body)
+            )
         except StopIteration:
             if ending := problem or file.ending():
                 yield tables.failed((number, 0), ending)
@@ -117,13 +120,12 @@ def _batches(path: str, problem: str | None, fields: Fields, limits: Limits) -> 
             tables.reraise_io(error)
             yield tables.failed((number, 0), problem or f"{where} is cut or damaged, and {_LOST}")
             return
-        inflated += size
         row = 0
         try:
             if over_ratio(inflated, packed, ratio):
                 raise tables.OverRatio(inflated)
-            words |= message.type == "dictionary"
             if message.type != "record batch":
+                kept, kept_packed, words = inflated, packed, True
                 continue
             batch = file.batches.read_next_batch()
             given = 0
@@ -143,7 +145,7 @@ def _batches(path: str, problem: str | None, fields: Fields, limits: Limits) -> 
         except (*tables.DAMAGE, StopIteration) as error:
             tables.reraise_io(error)
             if words:  # the batches go on behind the dictionary, the messages behind the batch
-                yield tables.failed((number, 0), f"{where} is damaged, and {_LOST}")
+                yield tables.failed((number, row), f"{where} is damaged, and {_LOST}")
                 return
-            yield tables.failed((number, 0), f"{where} is damaged")
+            yield tables.failed((number, row), f"{where} is damaged")
         words, number = False, number + 1

@@ -237,9 +237,9 @@ def chunks(
         out = stream.read(CHUNK)
         if out:
             size += len(out)
+            yield out  # first, since it may hold the header that names the record
             if ratio is not None and over_ratio(size, fed - stream.held, ratio):
                 raise RatioError(size, fed - stream.held, ratio)
-            yield out
         elif stream.eof:
             return
         else:

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 
 from corpusforge.readers.inflate import Inflater, StreamError, chunks, inflater
-from corpusforge.readers.source import Source
+from corpusforge.readers.source import Source, open_file
 
 STORED_BLOCK = 65535  # bytes
 _MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}
@@ -105,6 +105,20 @@ class Members:
                 return position
             position = self.source.position
         return None
+
+
+def reaches(path: str, size: int) -> bool:
+    """Whether the first gzip member of a file is longer than ``size`` compressed bytes."""
+    with open_file(path) as file:
+        source = Source(file)
+        stream = inflater("gzip")
+        try:
+            for _ in chunks(stream, source.read):
+                if source.position - stream.held > size:
+                    return True
+        except StreamError:
+            return False
+        return source.position - len(stream.rest) > size
 
 
 def _zstd_dictionary(source: Source) -> tuple[bytes | None, int]:

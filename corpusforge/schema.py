@@ -12,13 +12,19 @@ DOCUMENT = pa.schema(
     [
         pa.field("id", pa.binary(16), nullable=False),  # xxh3-128 of (source, offset, ordinal)
         pa.field("source", pa.string(), nullable=False),  # label/relative path
-        pa.field("offset", pa.int64(), nullable=False),  # start of member, line or row group
-        pa.field("ordinal", pa.int32(), nullable=False),  # record inside that offset
+        # Where the record lies. WARC: byte of its gzip member or zstd frame (of the record itself
+        # where the file is plain) and its number in it. JSONL: byte of the line, decompressed; 0.
+        # Parquet: number of the row group; row in it. Arrow: number of the record batch; row in
+        # it. Text: 0; 0.
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("ordinal", pa.int32(), nullable=False),
         pa.field("source_id", pa.string()),  # the record's own id
         pa.field("url", pa.string()),
         pa.field("date", pa.string()),
         pa.field("title", pa.string()),
         pa.field("charset", pa.string()),  # what the bytes were decoded with
+        # U+FFFD put in for bytes that could not be decoded; null where the input holds decoded text
+        pa.field("decode_errors", pa.int32()),
         pa.field("truncated", pa.bool_()),  # the archive says that the payload was cut
         pa.field("text", pa.string()),  # null until extracted, and where there is none
         pa.field("meta", pa.string()),  # the record's other fields as JSON
@@ -96,7 +102,7 @@ REMOVED = pa.schema(
 LEDGER = pa.schema(
     [
         *[DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")],
-        *[DOCUMENT.field(name) for name in ("source_id", "url")],
+        *[DOCUMENT.field(name) for name in ("source_id", "url", "decode_errors")],
         *VERDICT,
         EDITS,
         pa.field("duplicate_of", pa.binary(16)),

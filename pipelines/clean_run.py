@@ -10,7 +10,7 @@ from corpusforge import ledger, manifest, readers
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, RunError, UsageError
 from corpusforge.kernels import digest
-from corpusforge.plan import Unit, estimate, find_inputs, make_units
+from corpusforge.plan import Unit, estimate
 from corpusforge.run import RunFolder, progress
 from corpusforge.shard import committed, read_json, shards_of, write_json
 from corpusforge.spec import CleanSpec
@@ -25,8 +25,7 @@ def plan(inputs: Sequence[str], spec: CleanSpec) -> list[Unit]:
     """Find and sniff the inputs, and cut them into units."""
     if not inputs:
         raise UsageError("no input", remedy="e.g. forge clean pages.warc.gz -o run/clean")
-    files = find_inputs(inputs, readers.READABLE)
-    return make_units(files, [readers.sniff(file.path) for file in files], spec.plan)
+    return readers.units(inputs, spec.plan)
 
 
 def clean(

@@ -25,8 +25,9 @@ class Fields(Model):
 class Limits(Model):
     """Limits by work, never by clock; a record over one is a failed row that names it."""
 
-    inflated_bytes: int = Field(16 * MIB, ge=1024)  # bytes of one record after decompression
-    line_bytes: int = Field(64 * MIB, ge=1024)  # bytes of one JSONL line
+    inflated_bytes: int = Field(16 * MIB, ge=1024)  # bytes of one WARC record after decompression
+    inflate_ratio: int = Field(1000, ge=10)  # bytes out for a byte in, from 1 MiB out on
+    line_bytes: int = Field(64 * MIB, ge=1024)  # bytes of one JSONL line, table row or text file
     depth: int = Field(5000, ge=10)  # nesting of elements
     nodes: int = Field(300_000, ge=100)  # nodes of one page
 

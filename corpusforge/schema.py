@@ -6,6 +6,8 @@ Readers add ``html`` where a record needs extraction; transforms only ever appen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
 DOCUMENT = pa.schema(
@@ -44,6 +46,9 @@ VERDICT = pa.schema(
     ]
 )
 
+EDIT = pa.struct([("rule", pa.string()), ("count", pa.int64())])
+EDITS = pa.field("edits", pa.list_(EDIT))  # what rules changed in the text; null: nothing
+
 HTML = pa.field("html", pa.string())
 
 RECORD = pa.schema([*DOCUMENT, HTML, *VERDICT])  # what readers yield
@@ -52,6 +57,13 @@ LANGUAGE = pa.schema(
     [
         pa.field("language", pa.string()),  # ISO 639 code as the detector gives it
         pa.field("language_score", pa.float32()),  # rounded to 1e-3
+    ]
+)
+
+SECOND_LANGUAGE = pa.schema(
+    [
+        pa.field("language2", pa.string()),  # the detector's second choice
+        pa.field("language2_score", pa.float32()),
     ]
 )
 
@@ -82,6 +94,8 @@ LEDGER = pa.schema(
         pa.field("duplicate_of", pa.binary(16)),
         pa.field("similarity", pa.float32()),
         *LANGUAGE,
+        *SECOND_LANGUAGE,
+        EDITS,
         pa.field("chars", pa.int64()),
         pa.field("words", pa.int64()),
         pa.field("shard", pa.string()),  # file under the run folder that holds the text
@@ -90,6 +104,12 @@ LEDGER = pa.schema(
 )
 
 CORPUS = pa.schema([*DOCUMENT, *LANGUAGE])  # columns that every corpus shard has
+
+
+def corpus_schema(columns: Mapping[str, str]) -> pa.Schema:
+    """Schema of a run's corpus: CORPUS and what own Python added, as the manifest names it."""
+    added = [pa.field(name, pa.type_for_alias(kind)) for name, kind in columns.items()]
+    return pa.schema([*CORPUS, *added])
 
 
 def tokens_schema(width: int) -> pa.Schema:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge.schema import REASON
+from corpusforge.schema import EDITS, REASON
 
 
 class Transform(Protocol):
@@ -114,3 +114,30 @@ def reasons_array(
     ]
     structs = pa.StructArray.from_arrays(columns, fields=list(REASON))
     return pa.ListArray.from_arrays(pa.array(offsets), structs)
+
+
+def record_edits(batch: pa.RecordBatch, rules: Sequence[str], counts: np.ndarray) -> pa.RecordBatch:
+    """Append to ``edits`` what ``rules`` changed in each text: ``counts`` (rows, rules) int64.
+
+    A rule that changed nothing is not named; a row where none did stays as it was.
+    """
+    row, rule = np.nonzero(counts)
+    if not len(row):
+        return batch if "edits" in batch.schema.names else put(batch, "edits", _no_edits(batch))
+    old = batch.column("edits") if "edits" in batch.schema.names else _no_edits(batch)
+    names = pa.array(list(rules), pa.string()).take(pa.array(rule))
+    new = pa.StructArray.from_arrays(
+        [names, pa.array(counts[row, rule], pa.int64())], fields=list(EDITS.type.value_type)
+    )
+    parents = np.concatenate([np.asarray(pc.list_parent_indices(old)), row])
+    order = np.argsort(parents, kind="stable")
+    items = pa.concat_arrays([old.flatten(), new]).take(pa.array(order))
+    lengths = np.bincount(parents, minlength=batch.num_rows)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    return put(
+        batch, "edits", pa.ListArray.from_arrays(offsets, items, mask=pa.array(lengths == 0))
+    )
+
+
+def _no_edits(batch: pa.RecordBatch) -> pa.Array:
+    return pa.nulls(batch.num_rows, EDITS.type)

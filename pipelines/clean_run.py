@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from corpusforge import ledger, manifest, readers, rules
+from corpusforge import ledger, manifest, readers
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, RunError, UsageError
 from corpusforge.kernels import digest
@@ -40,7 +40,7 @@ def clean(
     max_failed_share: float | None,
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.clean``."""
-    rules.load(spec.rules)  # a wrong rule name is told before anything is read
+    stages.check_spec(spec)  # a wrong name is told before anything is read
     units = plan(inputs, spec)
     spec = spec.model_copy(update={"inputs": []})  # paths are not part of what a run is
     with RunFolder(output, "clean", spec, fresh=fresh) as run:
@@ -103,6 +103,8 @@ def _stages(
     run.remove("report.html")
     if not quiet:
         print(estimate(units, engine.workers, spec.plan), file=sys.stderr)
+        if found := stages.evaluated(spec):
+            print(*found.warnings, sep="\n", file=sys.stderr)
     warm.warm(lambda: warm.clean(spec), quiet=quiet)
 
     keys = {unit.name: stages.documents_key(spec, unit) for unit in units}
@@ -143,7 +145,7 @@ def _stages(
         spec_digest=specs.digest(spec),
         shards=(*shards, *signals, *removed),
         versions=manifest.versions(),
-        facts={"inputs": _key(units, spec)},
+        facts={"inputs": _key(units, spec), **stages.facts(spec)},
     )
     done.write(root)
     run.remove("work", "progress")

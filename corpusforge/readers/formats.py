@@ -38,7 +38,7 @@ def sniff(path: str) -> tuple[str, str]:
         magic = source.peek(16)
         if not magic:
             raise InputError("the file is empty (0 bytes)", file=path, remedy="leave it out")
-        compression = next((name for mark, name in _MAGIC if magic.startswith(mark)), "none")
+        compression = compression_of(source)
         if promised not in ("none", compression):
             raise InputError(
                 f"the name says {promised}, but it holds no {promised} data",
@@ -70,6 +70,12 @@ def sniff(path: str) -> tuple[str, str]:
         expected=f"a name ending in {', '.join(READABLE)}",
         remedy="rename or convert the file",
     )
+
+
+def compression_of(source: Source) -> str:
+    """Return the compression that the first bytes of ``source`` show: "none", "gzip", ..."""
+    magic = source.peek(16)
+    return next((name for mark, name in _MAGIC if magic.startswith(mark)), "none")
 
 
 def _by_name(path: str) -> tuple[str | None, str]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -51,8 +51,10 @@ class Rule:
         return f"{self.rule_set}.{self.name}"
 
 
-def load(rules: Mapping[str, Any]) -> tuple[Rule, ...]:
+def load(rules: Mapping[str, Any], added: Collection[str] = ()) -> tuple[Rule, ...]:
     """Return the rules that the spec table ``rules`` asks for, in order.
+
+    ``added`` are numeric columns of own Python, which a rule file may name as its signal.
 
     ``use`` lists shipped sets and paths of TOML files (a file's set is called by its stem); every
     other key is a set in use with a table of thresholds, ``{"gopher-quality": {"min_words": 30}}``.
@@ -63,7 +65,7 @@ def load(rules: Mapping[str, Any]) -> tuple[Rule, ...]:
     used: dict[str, tuple[Rule, ...]] = {}
     for name in _names(rules.get("use", DEFAULT), "rules.use"):
         if name.endswith(".toml"):
-            loaded = _read(Path(name))
+            loaded = _read(Path(name), added)
         elif name in shipped:
             loaded = shipped[name]
         else:
@@ -123,21 +125,23 @@ def _override(
     return tuple(changed.values())
 
 
-def _read(path: Path) -> tuple[Rule, ...]:
+def _read(path: Path, added: Collection[str]) -> tuple[Rule, ...]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SpecError("no such rule file", file=str(path), remedy="check rules.use") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SpecError(f"not a TOML file: {error}", file=str(path)) from None
-    return _parse(path.stem, tables, str(path))
+    return _parse(path.stem, tables, str(path), added)
 
 
-def _parse(rule_set: str, tables: Mapping[str, Any], file: str) -> tuple[Rule, ...]:
-    return tuple(_rule(rule_set, name, table, file) for name, table in tables.items())
+def _parse(
+    rule_set: str, tables: Mapping[str, Any], file: str, added: Collection[str] = ()
+) -> tuple[Rule, ...]:
+    return tuple(_rule(rule_set, name, table, file, added) for name, table in tables.items())
 
 
-def _rule(rule_set: str, name: str, table: object, file: str) -> Rule:
+def _rule(rule_set: str, name: str, table: object, file: str, added: Collection[str]) -> Rule:
     if not isinstance(table, Mapping):
         raise SpecError(f"'{name}' is no rule", file=file, expected=f"a table [{name}]")
     for key in table:
@@ -146,11 +150,11 @@ def _rule(rule_set: str, name: str, table: object, file: str) -> Rule:
     for key in _NEEDED:
         if key not in table:
             raise SpecError(f"'{name}.{key}' is missing", file=file, remedy=f"add {key} = ...")
-    if table["signal"] not in SIGNALS:
+    if table["signal"] not in SIGNALS and table["signal"] not in added:
         raise SpecError(
             f"'{name}' asks for an unknown signal '{table['signal']}'",
             file=file,
-            remedy=nearest(str(table["signal"]), SIGNALS),
+            remedy=nearest(str(table["signal"]), {*SIGNALS, *added}),
         )
     if table["keep"] not in COMPARISONS:
         raise SpecError(

@@ -12,22 +12,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge import ledger, readers, rules
+from corpusforge import evaluation, given, ledger, readers, rules
 from corpusforge.errors import RunError
+from corpusforge.evaluation import Evaluation
 from corpusforge.kernels import dedup, digest, language, one_pass, signals
 from corpusforge.kernels.dedup import EDGES, GROUPS
+from corpusforge.kernels.url_lists import LISTS
 from corpusforge.manifest import versions
 from corpusforge.plan import Piece, Unit
 from corpusforge.run import beat
 from corpusforge.schema import (
     CORPUS,
     DOCUMENT,
+    EDITS,
     LANGUAGE,
     LEDGER,
+    RECORD,
     REMOVED,
+    SECOND_LANGUAGE,
     SIGNATURE,
     VERDICT,
     check,
@@ -36,23 +42,30 @@ from corpusforge.shard import SUFFIX, ShardWriter, commit, committed, read_batch
 from corpusforge.spec import CleanSpec, Dedup
 from corpusforge.spec import digest as spec_digest
 from corpusforge.stages import key_of
-from corpusforge.transform import alive, chain, put
+from corpusforge.transform import Transform, alive, chain, put, record_edits
+from corpusforge.transforms import block
+from corpusforge.transforms import extra as extras
+from corpusforge.transforms.block import Block
+from corpusforge.transforms.contaminated import SIGNAL, Contaminated
+from corpusforge.transforms.extra import Extra
 from corpusforge.transforms.extract import Extract
 from corpusforge.transforms.identify import Identify
 from corpusforge.transforms.judge import Judge
 from corpusforge.transforms.mark import Mark
+from corpusforge.transforms.mask import Mask
 from corpusforge.transforms.measure import Measure
 from corpusforge.transforms.sign import Sign
 
 SIZES = [pa.field("chars", pa.int64()), pa.field("words", pa.int64())]
-WORK = pa.schema([*DOCUMENT, *VERDICT, *LANGUAGE, *SIZES])
+LANGUAGES = [*LANGUAGE, *SECOND_LANGUAGE]
+WORK = pa.schema([*DOCUMENT, *VERDICT, *LANGUAGES, EDITS, *SIZES])
 ADDRESS = [DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")]
 CANDIDATE = pa.field("candidate", pa.bool_())  # passed the rules: takes part in dedup
 MEASURED = [
     pa.field(name, pa.int64() if signal.whole is None else pa.float64())
     for name, signal in signals.SIGNALS.items()
 ]
-STORED = pa.schema([*ADDRESS, *LANGUAGE, *MEASURED, *SIGNATURE, CANDIDATE])
+STORED = pa.schema([*ADDRESS, *LANGUAGES, *MEASURED, *SIGNATURE, CANDIDATE])
 SIGNED = pa.schema(
     [pa.field("id", pa.binary(16)), pa.field("tokens", pa.int64()), SIGNATURE.field("sketch")]
 )
@@ -62,23 +75,90 @@ MADE_BY = ("corpusforge", "selectolax", "resiliparse", "pyarrow", "unicode")  # 
 
 
 def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """The chain of a clean run, from records to judged and signed documents."""
+    """The chain of a clean run, from records to judged, signed and masked documents."""
     limits, d = spec.read.limits, spec.dedup
     languages = spec.language.keep
     keep: Literal["all"] | tuple[str, ...] = "all" if languages == "all" else tuple(languages)
-    return chain(
+    extra = own_python(spec)
+    steps: list[Transform] = [
         Extract(spec.extract.method, limits.depth, limits.nodes),
         Identify(),
         Measure(),
-        Judge(rules.load(spec.rules), keep, spec.language.min_score),
-        Sign(d.bands, d.rows, d.ngram, d.seed, d.exact),
-    )
+        *extra,
+        Judge(judging(spec), keep, spec.language.min_score),
+    ]
+    if lists := url_files(spec):
+        steps.insert(0, Block(block.load(lists), spec.url.soft_threshold))
+    if found := evaluated(spec):
+        steps.append(Contaminated(found, spec.decontaminate.action))
+    steps.append(Sign(d.bands, d.rows, d.ngram, d.seed, d.exact))
+    if spec.pii.mask:
+        steps.append(Mask(tuple(spec.pii.mask), spec.pii.replace, spec.pii.dialect))
+    return chain(*steps)
+
+
+def url_files(spec: CleanSpec) -> dict[str, list[str]]:
+    """Files of the URL lists in use, by list."""
+    return {name: files for name in LISTS if (files := getattr(spec.url, name))}
+
+
+def evaluated(spec: CleanSpec) -> Evaluation | None:
+    """The evaluation files that texts are compared with, if any."""
+    d = spec.decontaminate
+    return evaluation.load(d.files, d.fields, d.ngram) if d.files else None
+
+
+def own_python(spec: CleanSpec) -> tuple[Extra, ...]:
+    """The user's functions that the spec names."""
+    taken = {*RECORD.names, *WORK.names, *STORED.names, *LEDGER.names, SIGNAL.name}
+    return extras.load(spec.transforms.extra, taken)
+
+
+def judging(spec: CleanSpec) -> tuple[rules.Rule, ...]:
+    """The rules of the spec; they may judge numbers that own Python adds."""
+    return rules.load(spec.rules, [field.name for field in _measured(spec)])
+
+
+def added(spec: CleanSpec) -> list[pa.Field]:
+    """Columns that own Python adds to the corpus."""
+    return [field for one in own_python(spec) for field in one.fields]
+
+
+def _measured(spec: CleanSpec) -> list[pa.Field]:
+    """Numbers among them, which are stored beside the signals."""
+    return [
+        f for f in added(spec) if not (pa.types.is_string(f.type) or pa.types.is_boolean(f.type))
+    ]
+
+
+def check_spec(spec: CleanSpec) -> None:
+    """Raise SpecError for a rule, language, list, evaluation file or function that is not there."""
+    judging(spec)
+    if spec.language.keep != "all":
+        language.check(spec.language.keep, "language.keep")
+    given.facts(path for files in url_files(spec).values() for path in files)
+    evaluated(spec)
+
+
+def facts(spec: CleanSpec) -> dict[str, Any]:
+    """What the manifest says of models, lists, evaluation files and own Python of a run."""
+    lists = {name: given.facts(files) for name, files in url_files(spec).items()}
+    found = evaluated(spec)
+    return {
+        "language_model": {"name": language.DETECTOR, "sha256": language.SHA256},
+        "url_lists": lists or "no domain list",
+        "decontamination": list(found.facts) if found else "no evaluation file",
+        "own_python": {one.name: one.source for one in own_python(spec)},
+        "columns": {field.name: str(field.type) for field in added(spec)},
+    }
 
 
 def documents_key(spec: CleanSpec, unit: Unit) -> str:
     """What the documents stage of a unit depends on."""
     made_by = [f"{name} {version}" for name, version in versions().items() if name in MADE_BY]
-    made_by += [str(rules.load(spec.rules)), language.SHA256]
+    made_by += [str(judging(spec)), language.SHA256]
+    files = [*spec.decontaminate.files, *(f for files in url_files(spec).values() for f in files)]
+    made_by += [str(given.facts(files)), *(one.source for one in own_python(spec))]
     return key_of("documents", spec_digest(spec), unit.fingerprint, *made_by)
 
 
@@ -88,14 +168,16 @@ def documents(root: str, unit: Unit, spec: CleanSpec) -> dict[str, Any]:
     if done := committed(root, "documents", unit.name, key):
         return done
     steps, before = transforms(spec), 0
+    numbers = [*_measured(spec), *([SIGNAL] if spec.decontaminate.files else [])]
     with (
-        ShardWriter(root, f"work/{unit.name}.arrow", WORK) as work,
-        ShardWriter(root, f"signals/{unit.name}.parquet", STORED) as stored,
+        ShardWriter(root, f"work/{unit.name}.arrow", pa.schema([*WORK, *added(spec)])) as work,
+        ShardWriter(root, f"signals/{unit.name}.parquet", pa.schema([*STORED, *numbers])) as stored,
     ):
         for piece in unit.pieces:
             for batch in readers.read(piece, spec.read, spec.plan.batch_bytes):
                 batch = steps(check(batch, DOCUMENT))
                 batch = put(batch, "candidate", pa.array(alive(batch)))
+                batch = record_edits(batch, (), np.empty((batch.num_rows, 0)))
                 work.write(batch)
                 stored.write(batch.filter(batch.column("text").is_valid()))
                 beat(root, "documents", unit.name, work.rows, before + _done(piece, batch))
@@ -207,11 +289,11 @@ def settle(root: str, unit: str, spec: CleanSpec, key: str) -> dict[str, Any]:
     if done := committed(root, "settle", unit, key):
         return done
     mark = Mark(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup.similarity)
-    suffix = SUFFIX[spec.output.format]
+    suffix, schema = SUFFIX[spec.output.format], pa.schema([*CORPUS, *added(spec)])
     content, counts = [], []
     with (
-        ShardWriter(root, f"corpus/{unit}{suffix}", CORPUS) as kept,
-        ShardWriter(root, f"dropped/{unit}{suffix}", CORPUS) as dropped,
+        ShardWriter(root, f"corpus/{unit}{suffix}", schema) as kept,
+        ShardWriter(root, f"dropped/{unit}{suffix}", schema) as dropped,
         ShardWriter(root, f"ledger/{unit}.parquet", LEDGER) as rows,
     ):
         for batch in read_batches(root, f"work/{unit}.arrow"):
@@ -219,6 +301,7 @@ def settle(root: str, unit: str, spec: CleanSpec, key: str) -> dict[str, Any]:
                 mark(batch),
                 ledger.Place(kept.name, kept.rows),
                 ledger.Place(dropped.name, dropped.rows) if spec.output.keep_dropped else None,
+                schema.names,
             )
             kept.write(settled.kept)
             dropped.write(settled.dropped)

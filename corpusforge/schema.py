@@ -6,6 +6,8 @@ Readers add ``html`` where a record needs extraction; transforms only ever appen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
 DOCUMENT = pa.schema(
@@ -80,6 +82,13 @@ LANGUAGE = pa.schema(
     ]
 )
 
+SECOND_LANGUAGE = pa.schema(
+    [
+        pa.field("language2", pa.string()),  # the detector's second choice
+        pa.field("language2_score", pa.float32()),
+    ]
+)
+
 SIGNATURE = pa.schema(
     [
         pa.field("dedup_tokens", pa.int64()),  # priority of dedup: more is better
@@ -108,6 +117,7 @@ LEDGER = pa.schema(
         pa.field("duplicate_of", pa.binary(16)),
         pa.field("similarity", pa.float32()),
         *LANGUAGE,
+        *SECOND_LANGUAGE,
         pa.field("chars", pa.int64()),
         pa.field("words", pa.int64()),
         pa.field("shard", pa.string()),  # file under the run folder that holds the text
@@ -116,6 +126,12 @@ LEDGER = pa.schema(
 )
 
 CORPUS = pa.schema([*DOCUMENT, *EXTRACTED, *LANGUAGE])  # columns that every corpus shard has
+
+
+def corpus_schema(columns: Mapping[str, str]) -> pa.Schema:
+    """Schema of a run's corpus: CORPUS and what own Python added, as the manifest names it."""
+    added = [pa.field(name, pa.type_for_alias(kind)) for name, kind in columns.items()]
+    return pa.schema([*CORPUS, *added])
 
 
 def tokens_schema(width: int) -> pa.Schema:

@@ -15,7 +15,7 @@ from corpusforge.run import RunFolder, progress
 from corpusforge.shard import committed, read_json, shards_of, write_json
 from corpusforge.spec import CleanSpec
 from corpusforge.stages import clean as stages
-from corpusforge.stages import key_of, warm
+from corpusforge.stages import key_of, recipe, warm
 
 from . import clean as jobs
 from .engine import Engine
@@ -39,7 +39,7 @@ def clean(
     max_failed_share: float | None,
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.clean``."""
-    stages.stored(spec)  # a wrong rule or signal name is told before anything is read
+    recipe.check_spec(spec)  # a wrong name is told before anything is read
     units = plan(inputs, spec)
     spec = spec.model_copy(update={"inputs": []})  # paths are not part of what a run is
     with RunFolder(output, "clean", spec, fresh=fresh) as run:
@@ -74,7 +74,7 @@ def _match_plan(run: RunFolder, units: Sequence[Unit]) -> None:
 
 def _key(units: Sequence[Unit], spec: CleanSpec) -> str:
     """What the run depends on: files, spec, rules, models."""
-    return key_of(*[stages.documents_key(spec, unit) for unit in units])
+    return key_of(*[recipe.documents_key(spec, unit) for unit in units])
 
 
 def _finished(run: RunFolder, units: Sequence[Unit], spec: CleanSpec) -> manifest.Manifest | None:
@@ -102,9 +102,11 @@ def _stages(
     run.remove("report.html")
     if not quiet:
         print(estimate(units, engine.workers, spec.plan), file=sys.stderr)
+        if found := recipe.evaluated(spec):
+            print(*found.warnings, sep="\n", file=sys.stderr)
     warm.warm(lambda: warm.clean(spec), quiet=quiet)
 
-    keys = {unit.name: stages.documents_key(spec, unit) for unit in units}
+    keys = {unit.name: recipe.documents_key(spec, unit) for unit in units}
     left = [unit for unit in units if not committed(root, "documents", unit.name, keys[unit.name])]
     if left:
         with progress(root, "documents", sum(u.bytes for u in left), quiet=quiet):
@@ -142,7 +144,7 @@ def _stages(
         spec_digest=specs.digest(spec),
         shards=(*shards, *signals, *removed),
         versions=manifest.versions(),
-        facts={"inputs": _key(units, spec)},
+        facts={"inputs": _key(units, spec), **recipe.facts(spec)},
     )
     done.write(root)
     run.remove("work", "progress")

@@ -67,7 +67,7 @@ def sniff(path: str) -> tuple[str, str]:
         magic = source.peek(16)
         if not magic:
             raise InputError("the file is empty (0 bytes)", file=path, remedy="leave it out")
-        compression = next((name for mark, name in _MAGIC if magic.startswith(mark)), "none")
+        compression = compression_of(source)
         if promised not in ("none", compression):
             raise InputError(
                 f"the name says {promised}, but it holds no {promised} data",
@@ -107,6 +107,12 @@ def _checked(path: str, named: str | None, head: bytes) -> str | None:
             remedy="check what the file is",
         )
     return named
+
+
+def compression_of(source: Source) -> str:
+    """Return the compression that the first bytes of ``source`` show: "none", "gzip", ..."""
+    magic = source.peek(16)
+    return next((name for mark, name in _MAGIC if magic.startswith(mark)), "none")
 
 
 def _by_name(path: str) -> tuple[str | None, str]:

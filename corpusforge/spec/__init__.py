@@ -1,6 +1,21 @@
 """Specs: frozen models from TOML. A flag only overrides one field; unknown keys are refused."""
 
-from .clean import CleanSpec, Dedup, Extract, Fields, Language, Limits, Output, Plan, Read, Signals
+from .clean import (
+    CleanSpec,
+    Decontaminate,
+    Dedup,
+    Extract,
+    Fields,
+    Language,
+    Limits,
+    Output,
+    Pii,
+    Plan,
+    Read,
+    Signals,
+    Transforms,
+    Url,
+)
 from .load import differences, digest, dump, load, parse, shipped
 from .model import MIB, Model
 from .tokens import TokenizeSpec
@@ -10,6 +25,7 @@ __all__ = [
     "MIB",
     "CleanSpec",
     "DataSpec",
+    "Decontaminate",
     "Dedup",
     "Extract",
     "Fields",
@@ -20,12 +36,15 @@ __all__ = [
     "ModelSpec",
     "OptimSpec",
     "Output",
+    "Pii",
     "Plan",
     "Read",
     "RunSpec",
     "Signals",
     "TokenizeSpec",
     "TrainSpec",
+    "Transforms",
+    "Url",
     "differences",
     "digest",
     "dump",

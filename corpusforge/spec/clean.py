@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from corpusforge.errors import SpecError
 
 from .model import MIB, Model
+
+Files = Annotated[
+    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
 
 
 class Fields(Model):
@@ -70,6 +74,40 @@ class Signals(Model):
     families: list[str] = []  # beside the general one and those that the rules read
 
 
+class Url(Model):
+    """Files of what a page's URL may not have, plain or compressed, one entry a line."""
+
+    domains: Files = []  # host names; their subdomains too
+    urls: Files = []
+    hard_words: Files = []
+    soft_words: Files = []
+    soft_threshold: int = Field(2, ge=1)  # this many soft words drop a page
+    substrings: Files = []  # of the URL without punctuation
+
+
+class Decontaminate(Model):
+    """Evaluation files (JSONL, Parquet, text) that the corpus must not share n-grams with."""
+
+    files: Files = []
+    fields: list[str] = []  # of their records; empty: every string
+    ngram: int = Field(13, ge=2, le=64)  # words
+    action: Literal["drop", "report"] = "drop"
+
+
+class Transforms(Model):
+    """Own Python: ``module:function`` or ``file.py:function``, see transforms/extra.py."""
+
+    extra: list[str] = []
+
+
+class Pii(Model):
+    """Masking of personal data in the texts that are written."""
+
+    mask: list[Literal["email", "ip", "phone", "iban", "card"]] = []
+    replace: Literal["fake", "marker"] = "fake"
+    dialect: Literal["forge", "datatrove"] = "forge"
+
+
 class Dedup(Model):
     """Exact and near deduplication (forge-minhash-1)."""
 
@@ -102,12 +140,16 @@ class CleanSpec(Model):
 
     inputs: list[str] = []
     read: Read = Read()
+    url: Url = Url()
     extract: Extract = Extract()
     language: Language = Language()
     signals: Signals = Signals()
     rules: dict[str, Any] = Field(
         default_factory=lambda: {"use": ["gopher-quality", "gopher-repetition"]}
     )
+    transforms: Transforms = Transforms()
+    decontaminate: Decontaminate = Decontaminate()
     dedup: Dedup = Dedup()
+    pii: Pii = Pii()
     output: Output = Output()
     plan: Plan = Plan()

@@ -50,6 +50,7 @@ _NOT_ASCII = ("utf-16", "iso2022", "iso-2022")  # their bytes can all be ASCII a
 _JUDGED = 1 << 16  # bytes
 _HIGH = re.compile(rb"[\x80-\xff]")
 _HIGH_BYTES = bytes(range(128, 256))
+_REPLACEMENT = "\ufffd".encode()
 
 
 class Decoded(NamedTuple):
@@ -113,6 +114,8 @@ def _strict(body: bytes, codec: str) -> Decoded | None:
 def _decode(body: bytes, codec: str, errors: str) -> Decoded:
     text = body.decode(codec, errors)
     replaced = text.count("\ufffd") if errors == "replace" else 0
+    if replaced and codec == "utf-8":  # those that the page holds itself
+        replaced -= body.count(_REPLACEMENT)
     name = codec.replace("cp125", "windows-125").replace("iso8859", "iso-8859")
     return Decoded(text.encode(), _NAMES.get(codec, name), replaced)
 

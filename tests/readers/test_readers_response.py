@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from synthetic import http, one, record
 
 from corpusforge.readers import charset
+from corpusforge.readers.inflate import RatioError
 from corpusforge.readers.response import LimitError, body, parse
 
 HTML = "<html><body><p>Grüße aus Köln, 東京</p></body></html>"
@@ -160,6 +161,21 @@ def test_other_records_are_dropped_by_type(tmp_path: Path, kind: str) -> None:
         ("Żółć gęślą", "iso8859-2", "iso-8859-2", "", "iso-8859-2"),
         ("“naïve” – café…", "cp1252", "ISO-8859-1", "", "windows-1252"),
         ("ภาษาไทย", "cp874", "tis-620", "", "windows-874"),
+        ("汉字，简体", "gb2312", "", "gb_2312-80", "gb18030"),
+        ("汉字，简体", "gbk", "x-gbk", "", "gb18030"),
+        ("漢字，繁體中文字", "big5", "", "x-x-big5", "big5"),
+        ("日本語のページ", "cp932", "", "windows-31j", "shift_jis"),
+        ("日本語のページ", "euc_jp", "x-euc-jp", "", "euc-jp"),
+        ("한국어 문장", "euc_kr", "", "korean", "euc-kr"),
+        ("Привіт, ґанок", "koi8-u", "koi8-ru", "", "koi8-u"),
+        ("Русский текст", "cp1251", "x-cp1251", "koi8-r", "windows-1251"),  # header before meta
+        ("Żółć gęślą", "cp1250", "", "x-cp1250", "windows-1250"),
+        ("Ελληνικά ΄Αρθρο", "cp1253", "windows-1253", "", "windows-1253"),
+        ("Türkçe şık ğ", "cp1254", "latin5", "", "windows-1254"),
+        ("עברית שלום", "cp1255", "windows-1255", "", "windows-1255"),
+        ("العربية", "cp1256", "cp1256", "", "windows-1256"),
+        ("Lietuvių kalba ąčę", "cp1257", "", "windows-1257", "windows-1257"),
+        ("ơi đương ưa", "cp1258", "windows-1258", "", "windows-1258"),
         ("Grüße", "utf-8", "iso-8859-1", "", "utf-8"),  # the label is wrong
         ("Grüße", "utf-8", "no-such-thing", "", "utf-8"),
         ("Grüße", "cp1252", "utf-8", "windows-1252", "windows-1252"),  # so is this one
@@ -188,6 +204,13 @@ def test_a_few_bad_bytes_are_replaced_and_counted(tmp_path: Path) -> None:
     row = row_of(tmp_path, http(data))
     assert row["charset"] == "utf-8" and row["html"] == HTML.replace("京", "\ufffd")
     assert row["decode_errors"] == 1 and row["meta"] == '{"mime":"text/html","status":200}'
+
+
+def test_replacement_characters_of_the_page_itself_are_no_errors() -> None:
+    """Only those that stand for bytes that could not be decoded count."""
+    data = "Grüße, schöne Wörter \ufffd\ufffd ".encode()
+    assert charset.decode(data + b"\xff").replaced == 1
+    assert charset.decode(data).replaced == 0
 
 
 @given(data=st.binary(max_size=300), label=st.sampled_from(["", "gbk", "utf-16", "iso-2022-jp"]))
@@ -224,6 +247,25 @@ def test_a_bomb_is_met_in_bounded_memory(name: str) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 40_000_000  # a step of zstd input can be worth 32 MiB
+
+
+@pytest.mark.parametrize("mib", [32, pytest.param(1 << 10, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("outer", ["gzip", "br", "zstd"])
+def test_a_nested_bomb_is_met_at_the_ratio(outer: str, mib: int) -> None:
+    """Up to a gigabyte of zeros, packed twice: the ratio counts from the outermost bytes."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    inner = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(mib)), packer.flush()])
+    packers = {"gzip": gzip.compress, "br": brotli.compress, "zstd": zstandard.compress}
+    answer = parse(http(packers[outer](inner), f"Content-Encoding: gzip, {outer}"))
+    assert answer is not None
+    tracemalloc.start()
+    with pytest.raises(RatioError) as caught:
+        body(answer, 1 << 30, 1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    reason = caught.value.reason
+    assert reason.rule == "limit:inflate_ratio" and (reason.value or 0) > 1000
+    assert peak < 40_000_000
 
 
 def test_bodies_equal_those_of_fastwarc() -> None:

@@ -35,9 +35,7 @@ def heldout_loader(
     )
 
 
-def heldout(
-    model: Transformer, goal: Objective, loader: TokenLoader, rows: int
-) -> dict[str, Any]:
+def heldout(model: Transformer, goal: Objective, loader: TokenLoader, rows: int) -> dict[str, Any]:
     """Evaluate ``model`` on the first ``rows`` rows (or all there are): always the same ones.
 
     Returns heldout_loss (nats a target), perplexity, bits_per_byte, heldout_targets, and
@@ -59,11 +57,13 @@ def heldout(
             size += float(batch.target_bytes[part].sum())
             parts.append(Pieces.of(loader, batch.part(part), losses.float().cpu().numpy()))
     model.train(training)
+    pieces = Pieces.joined(parts)
     return {
         "heldout_loss": nats / targets,
         "perplexity": metrics.perplexity(nats, targets),
         "bits_per_byte": metrics.bits_per_byte(nats, size),
         "heldout_targets": targets,
+        **{f"by_{by}": pieces.figures(loader, by) for by in ("source", "language")},
     }
 
 

@@ -41,7 +41,13 @@ def cross_entropy(
         float32 [...], 0 where ignored, without smoothing and without gradient.
     """
     total, nll = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden.reshape(-1, hidden.shape[-1]), weight, targets.reshape(-1), smoothing, focal, z_loss, chunk
+        hidden.reshape(-1, hidden.shape[-1]),
+        weight,
+        targets.reshape(-1),
+        smoothing,
+        focal,
+        z_loss,
+        chunk,
     )
     return total, nll.view(targets.shape)
 

@@ -85,9 +85,7 @@ class Transformer(nn.Module):
         x = self.dropout(x)
         for layer, block in enumerate(self.blocks):
             if self.recompute and self.training:
-                x = checkpoint(
-                    block, x, rotation, causal, mask, cache, layer, use_reentrant=False
-                )
+                x = checkpoint(block, x, rotation, causal, mask, cache, layer, use_reentrant=False)
             else:
                 x = block(x, rotation, causal, mask, cache, layer)
         if cache is not None:

@@ -73,9 +73,7 @@ class Causal:
             hidden = model(rows.inputs, rows.positions, mask=within_documents(rows.segments))
         else:
             hidden = model(rows.inputs, causal=True)
-        return cross_entropy(
-            hidden, model.unembedding, rows.targets, **self.spec.loss.model_dump()
-        )
+        return cross_entropy(hidden, model.unembedding, rows.targets, **self.spec.loss.model_dump())
 
 
 def within_documents(segments: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ def learning_rate(step: int, steps: int, spec: OptimSpec) -> float:
 
     Rises linearly to ``spec.learning_rate`` over the first ``warmup`` share, which it reaches with
     the last warmup step; then falls as ``spec.schedule`` says, to the ``final`` share at the last
-    step. "warmup-stable-decay" holds it up to the last ``decay`` share of the steps and falls linearly in
+    step. "warmup-stable-decay" holds it up to the last ``decay`` share and falls linearly in
     that (Hu et al. 2024, "MiniCPM").
     """
     warmup = round(spec.warmup * steps)

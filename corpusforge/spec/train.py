@@ -51,13 +51,6 @@ class ModelSpec(Model):
         return self
 
 
-class VectorsSpec(Model):
-    """Pretrained word vectors for the embedding."""
-
-    file: str = ""  # word2vec (text or binary) or GloVe; .gz too; empty: none
-    frozen: bool = False  # the rows found stay as they are
-
-
 class DataSpec(Model):
     """Order, packing and held-out share of the token rows."""
 
@@ -129,7 +122,6 @@ class TrainSpec(Model):
     epochs: dict[str, float] = {}  # instead: how often each is read while a 1 is read once
     objective: Literal["causal"] = "causal"
     model: ModelSpec = ModelSpec()
-    vectors: VectorsSpec = VectorsSpec()
     data: DataSpec = DataSpec()
     loss: LossSpec = LossSpec()
     optim: OptimSpec = OptimSpec()

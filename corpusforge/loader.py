@@ -41,9 +41,10 @@ class Batch:
 
     def part(self, rows: slice) -> Self:
         """View some rows of the batch."""
-        return type(self)(
-            **{name: None if one is None else one[rows] for name, one in vars(self).items()}
-        )
+        views: dict[str, Any] = {
+            name: None if one is None else one[rows] for name, one in vars(self).items()
+        }
+        return type(self)(**views)
 
 
 class TokenLoader:

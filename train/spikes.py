@@ -5,6 +5,10 @@ from __future__ import annotations
 import statistics
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from . import metrics
 
 NAME = "spikes.jsonl"
 WINDOW = 64  # steps that a step is compared with
@@ -40,3 +44,8 @@ def robust_z(value: float, others: list[float]) -> float:
     middle = statistics.median(others)
     spread = statistics.median(abs(other - middle) for other in others)
     return (value - middle) / max(_SIGMA * spread, 1e-3 * abs(middle), 1e-12)
+
+
+def read(run: str) -> list[dict[str, Any]]:
+    """Return the spikes of a model folder in step order."""
+    return metrics.read(Path(run), NAME)

@@ -159,18 +159,25 @@ def train(
 
 
 def explain(
-    run: str, document: str | None = None, *, step: int | None = None
+    run: str, document: str | None = None, *, step: int | None = None, spikes: bool = False
 ) -> tuple[dict[str, Any], str]:
     """Say what happened to ``document`` in a clean run, or what training ``step`` read.
 
-    Of a model, ``document`` gives the steps that read it.
+    Of a model, ``document`` gives the steps that read it, and ``spikes`` the steps whose loss or
+    gradient norm stands out, with their documents of the highest loss.
     """
     from corpusforge import explain as explains
     from corpusforge import manifest
 
-    if (document is None) == (step is None):
+    if spikes and document is None and step is None:
+        manifest.read(run, "train")
+        lines = load_part("train.spikes").read(run)
+        return {"spikes": lines}, explains.describe_spikes(lines)
+    if spikes or (document is None) == (step is None):
         raise UsageError(
-            "nothing to explain" if step is None else "a document and a step were both given",
+            "nothing to explain"
+            if document is None and step is None
+            else "give one of a document, --step and --spikes",
             remedy="forge explain run/clean URL, or forge explain run/model --step 1",
         )
     if step is not None:

@@ -179,3 +179,18 @@ def describe_steps(found: dict[str, Any]) -> str:
         lines.append("  no step read it: it is held out, or its turn did not come")
     lines += [f"  step {one['step']} · epoch {one['epoch']}" for one in found["steps"]]
     return "\n".join(lines)
+
+
+def describe_spikes(lines: list[dict[str, Any]]) -> str:
+    """List the spikes of a model, each with its three documents of the highest loss."""
+    if not lines:
+        return "no step stands out"
+    told = []
+    for line in lines:
+        told.append(
+            f"step {line['step']}: loss {line['loss']:.3f} (z {line['loss_z']:.1f}), "
+            f"gradient norm {line['gradient_norm']:.3f} (z {line['gradient_norm_z']:.1f})"
+        )
+        for row in line["documents"][:3]:
+            told.append(f"  {row['loss']:.3f}  {row['url'] or row['source_id'] or row['id']}")
+    return "\n".join(told)

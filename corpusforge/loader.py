@@ -39,6 +39,13 @@ class Batch:
     target_bytes: np.ndarray  # float64 [B], UTF-8 bytes of text that the targets stand for
     follows: np.ndarray | None = None  # bool [B], of pairs: the second span follows the first
 
+    def part(self, rows: slice) -> Self:
+        """View some rows of the batch."""
+        views: dict[str, Any] = {
+            name: None if one is None else one[rows] for name, one in vars(self).items()
+        }
+        return type(self)(**views)
+
 
 class TokenLoader:
     """Batches of token folders. Iterating is endless and goes on from ``position``."""
@@ -202,6 +209,17 @@ class TokenLoader:
         self.position = int(state["position"])
 
     # -- provenance ----------------------------------------------------------------------------
+
+    def read(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pieces of a batch: place of each row's first one int64 [B], documents int64 [n], bytes.
+
+        The piece of segment s of row r is ``first[r] + s``; its document is a number as `Tokens`
+        counts them, and bytes float64 [n] is the text that its targets stand for.
+        """
+        of, _, document, _, length = self._pieces(batch.rows, batch.epochs)
+        first = np.searchsorted(of, np.arange(len(batch.rows)))
+        tokens, size = self.tokens.sizes(document)
+        return first, document, (length - 1) / tokens * size
 
     def documents(self, rows: np.ndarray, epochs: np.ndarray) -> pa.Table:
         """Pieces of plan rows (int64 [n]) in their epochs (int64 [n]), row by row as given.

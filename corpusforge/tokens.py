@@ -24,6 +24,7 @@ from corpusforge.manifest import Manifest, read
 from corpusforge.schema import check, tokens_schema
 from corpusforge.shard import AtomicFile, Shard, file_sha256, join
 
+_SOURCES = 16  # sources that are told apart where losses are given by source
 _AGAIN = "run `forge tokenize` again"
 _PROVENANCE = pa.schema(
     [
@@ -177,6 +178,37 @@ class Tokens:
         """Numbers int64 [n] of the documents with this id (16 bytes)."""
         ids = pa.chunked_array([one.column("id") for one in self.batches])
         return np.flatnonzero(pc.equal(ids, pa.scalar(document, pa.binary(16))).to_numpy())
+
+    def codes(self, by: str, numbers: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Source or language (``by``) of the documents ``numbers`` int64 [n]: codes and names.
+
+        Code c int64 [n] is ``names[c]``; an unknown language is "". Where there are more than 16
+        sources their labels stand for them.
+        """
+        tables = [one.column(by).dictionary.to_pylist() for one in self.batches]
+        distinct = sorted({value or "" for table in tables for value in table} | {""})
+        if by == "source" and len(distinct) > _SOURCES:
+            distinct = sorted({value.partition("/")[0] for value in distinct})
+        place = {name: code for code, name in enumerate(distinct)}
+        found = np.empty(len(numbers), dtype=np.int64)
+        part = np.searchsorted(self.shards.first, numbers, side="right") - 1
+        for index in np.unique(part).tolist():
+            here = part == index
+            column = self.batches[index].column(by)
+            values = [value or "" for value in tables[index]]
+            codes = [place.get(value, place.get(value.partition("/")[0], 0)) for value in values]
+            at = column.indices.take(pa.array(numbers[here] - self.shards.first[index]))
+            table = np.array([*codes, place.get("", 0)], dtype=np.int64)
+            found[here] = table[at.fill_null(len(codes)).to_numpy()]
+        return found, distinct
+
+    def sizes(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens and UTF-8 bytes of text of the documents ``numbers``, int64 [n] each."""
+        part = np.searchsorted(self.shards.first, numbers, side="right") - 1
+        local = numbers - self.shards.first[part]
+        at = self.shards.offsets_at[part] + local
+        tokens = self.shards.offsets[at + 1] - self.shards.offsets[at]
+        return tokens, self.shards.bytes[self.shards.bytes_at[part] + local].astype(np.int64)
 
     def find(self, key: str) -> dict[str, Any]:
         """Return id, source, source_id, url of the document with this id (hex), source id or URL.

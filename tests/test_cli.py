@@ -215,6 +215,8 @@ def test_bare_commands_work_in_order(notes, tmp_path, monkeypatch):
     ]
     code, out, err = forge("train", "--steps", "3", *small, "--quiet")
     assert (code, out.startswith("steps 3 · loss ")) == (0, True), err
+    code, out, _ = forge("explain", "run/model", "--spikes")
+    assert (code, out.strip()) == (0, "no step stands out")
     code, out, _ = forge("explain", "run/model", "--step", "2")
     assert (code, "https://example.org/" in out) == (0, True)
     read = json.loads(forge("explain", "run/model", "--step", "2", "--json")[1])["documents"]
@@ -258,7 +260,7 @@ def test_the_flags_stay_few():
         "clean": {"inputs", "output", "max_failed_share"} | engine,
         "tokenize": {"inputs", "output", "algo", "vocab_size", "tokenizer"} | engine,
         "train": {"inputs", "output", "steps", "fresh"},
-        "explain": {"run", "document", "step"},
+        "explain": {"run", "document", "step", "spikes"},
         "verify": {"run"},
         "export": {"run", "output", "to"},
         "report": {"runs"},

@@ -58,8 +58,12 @@ def save(
     state: Mapping[str, Any],
     *,
     keep: int,
+    best: int | None = None,
 ) -> Checkpoint:
-    """Write the checkpoint of ``step`` under ``root``, then remove all but the newest ``keep``."""
+    """Write the checkpoint of ``step`` under ``root``, then remove all but the newest ``keep``.
+
+    That of step ``best`` stays too.
+    """
     folder = root / FOLDER
     path = folder / f"step-{step:06d}"
     temporary = folder / f"{path.name}.tmp"
@@ -74,7 +78,8 @@ def save(
     temporary.rename(path)
     _sync(folder)
     for old in _steps(folder)[keep:]:
-        shutil.rmtree(old)
+        if old.name != f"step-{best or 0:06d}":
+            shutil.rmtree(old)
     return Checkpoint(path, step)
 
 

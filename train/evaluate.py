@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,6 +13,7 @@ from corpusforge.loader import TokenLoader
 from corpusforge.spec import TrainSpec
 
 from . import metrics
+from .attribution import Pieces
 from .model import Transformer
 from .objectives import Objective, Rows, objective
 from .restore import restore
@@ -33,14 +35,14 @@ def heldout_loader(
     )
 
 
-def heldout(
-    model: Transformer, goal: Objective, loader: TokenLoader, rows: int
-) -> dict[str, float]:
+def heldout(model: Transformer, goal: Objective, loader: TokenLoader, rows: int) -> dict[str, Any]:
     """Evaluate ``model`` on the first ``rows`` rows (or all there are): always the same ones.
 
-    Returns heldout_loss (nats a target), perplexity, bits_per_byte, heldout_targets.
+    Returns heldout_loss (nats a target), perplexity, bits_per_byte, heldout_targets, and
+    by_source and by_language: {name: {perplexity, bits_per_byte, targets}}.
     """
-    nats, targets, size = 0.0, 0, 0.0
+    nats, targets, size, parts = 0.0, 0, 0.0, []
+    device = next(model.parameters()).device
     rows = min(rows, loader.rows)
     training = model.training
     model.eval()
@@ -48,23 +50,26 @@ def heldout(
         for position in range(0, rows, loader.global_batch):
             batch = loader.batch(position)
             part = slice(0, rows - position)
-            inputs = Rows.of(batch, part)
+            inputs = Rows.of(batch, part, device)
             _, losses = goal.loss(model, inputs)
             nats += float(losses.sum(dtype=torch.float64))
             targets += goal.count(inputs)
             size += float(batch.target_bytes[part].sum())
+            parts.append(Pieces.of(loader, batch.part(part), losses.float().cpu().numpy()))
     model.train(training)
+    pieces = Pieces.joined(parts)
     return {
         "heldout_loss": nats / targets,
         "perplexity": metrics.perplexity(nats, targets),
         "bits_per_byte": metrics.bits_per_byte(nats, size),
         "heldout_targets": targets,
+        **{f"by_{by}": pieces.figures(loader, by) for by in ("source", "language")},
     }
 
 
 def evaluate(
     model_folder: str, folders: Sequence[str], *, rows: int | None = None
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Evaluate a trained model on the held-out documents of token folders, all rows by default.
 
     Raises InputError where the folders were not made with the model's tokenizer.

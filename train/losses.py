@@ -21,6 +21,8 @@ def cross_entropy(
     targets: Tensor,
     *,
     smoothing: float = 0.0,
+    focal: float = 0.0,
+    z_loss: float = 0.0,
     chunk: int = CHUNK,
 ) -> tuple[Tensor, Tensor]:
     """Sum of the cross entropy of ``hidden @ weight.T`` over the targets that are not IGNORE.
@@ -31,13 +33,21 @@ def cross_entropy(
     Args:
         hidden: [..., D]. weight: [V, D]. targets: int64 [...].
         smoothing: share of the target spread over the vocabulary (Szegedy et al. 2016).
+        focal: gamma of (1 - p)^gamma, which scales the target's own term (Lin et al. 2017).
+        z_loss: weight of the squared log of the softmax's denominator (Chowdhery et al. 2022).
 
     Returns:
         The sum (float32 scalar, differentiable) and the negative log-likelihoods of the targets,
         float32 [...], 0 where ignored, without smoothing and without gradient.
     """
     total, nll = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden.reshape(-1, hidden.shape[-1]), weight, targets.reshape(-1), smoothing, chunk
+        hidden.reshape(-1, hidden.shape[-1]),
+        weight,
+        targets.reshape(-1),
+        smoothing,
+        focal,
+        z_loss,
+        chunk,
     )
     return total, nll.view(targets.shape)
 
@@ -47,7 +57,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float, chunk: int
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        focal: float,
+        z_loss: float,
+        chunk: int,
     ) -> tuple[Tensor, Tensor]:
         device = hidden.device.type
         dtype = hidden.dtype
@@ -67,21 +84,32 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             for start in range(0, len(t), chunk):
                 part = slice(start, start + chunk)
                 logits = (h[part] @ w.t()).float()
+                log_z = logits.logsumexp(1) if z_loss else None
                 log_p = torch.log_softmax(logits, dim=1)
                 picked = t[part, None]
                 losses = log_p.gather(1, picked).squeeze(1).neg_()
                 nll[part] = losses
+                own, pull = _focal(losses, focal) if focal else (losses, torch.ones_like(losses))
                 if smoothing:
-                    total += ((1 - smoothing) * losses - smoothing * log_p.mean(1)).sum()
+                    total += ((1 - smoothing) * own - smoothing * log_p.mean(1)).sum()
                 else:
-                    total += losses.sum()
+                    total += own.sum()
+                if log_z is not None:
+                    total += z_loss * log_z.square().sum()
                 if grad_hidden is None and grad_weight is None:
                     continue
-                # d loss / d logits = softmax - (1 - smoothing) onehot - smoothing / V
+                # d loss / d logits = a softmax - b onehot - smoothing / V, where without focal and
+                # z-loss a = 1 and b = 1 - smoothing
+                pull = (1 - smoothing) * pull
                 slope = log_p.exp_()
+                if focal or log_z is not None:
+                    scale = pull + smoothing
+                    if log_z is not None:
+                        scale = scale + 2 * z_loss * log_z
+                    slope *= scale[:, None]
                 if smoothing:
                     slope -= smoothing / weight.shape[0]
-                slope.scatter_add_(1, picked, torch.full_like(losses, smoothing - 1)[:, None])
+                slope.scatter_add_(1, picked, -pull[:, None])
                 slope = slope.to(dtype)
                 if grad_hidden is not None:
                     torch.mm(slope, w, out=grad_hidden[part])
@@ -102,11 +130,19 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(
         ctx: Any, grad_total: Tensor, _: Tensor
-    ) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    ) -> tuple[Tensor | None, Tensor | None, None, None, None, None, None]:
         grad_hidden, grad_weight = ctx.saved_tensors
         hidden_dtype, weight_dtype = ctx.dtypes
         if grad_hidden is not None:
             grad_hidden = (grad_hidden * grad_total).to(hidden_dtype)
         if grad_weight is not None:
             grad_weight = (grad_weight * grad_total).to(weight_dtype)
-        return grad_hidden, grad_weight, None, None, None
+        return grad_hidden, grad_weight, None, None, None, None, None
+
+
+def _focal(losses: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """Focal losses (1 - p)^gamma losses, and what scales softmax - onehot in their gradient."""
+    p = torch.exp(-losses)
+    rest = (1 - p).clamp_min(1e-12)  # its power below 1 has no slope at 0
+    weight = rest**gamma
+    return weight * losses, weight + gamma * rest ** (gamma - 1) * p * losses

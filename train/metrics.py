@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line a step, a function of the run alone (no times); and what losses mean."""
+"""metrics.jsonl: one line a step, a function of the run alone but for rates; what losses mean."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ NAME = "metrics.jsonl"
 class Metrics:
     """The metrics of a run; opening it at a step removes what a killed run wrote after it."""
 
-    def __init__(self, root: Path, step: int) -> None:
-        path = root / NAME
-        kept = [line for line in read(root) if line["step"] <= step]
+    def __init__(self, root: Path, step: int, name: str = NAME) -> None:
+        path = root / name
+        kept = [line for line in read(root, name) if line["step"] <= step]
         temporary = path.with_suffix(".tmp")
         temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
         temporary.replace(path)
@@ -36,9 +36,9 @@ class Metrics:
         self._file.close()
 
 
-def read(root: Path) -> list[dict[str, Any]]:
-    """Return the metrics of a run in step order, up to the first line that a crash tore."""
-    path = root / NAME
+def read(root: Path, name: str = NAME) -> list[dict[str, Any]]:
+    """Return the lines of a run's file in step order, up to the first one that a crash tore."""
+    path = root / name
     if not path.exists():
         return []
     records = []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from corpusforge.errors import SpecError
 from corpusforge.spec import ModelSpec
@@ -37,6 +38,7 @@ class Transformer(nn.Module):
             )
         super().__init__()
         self.spec, self.vocabulary, self.sequence = spec, vocabulary, sequence
+        self.recompute = False  # blocks run again in the backward pass, nothing in them is kept
         self.tokens = nn.Embedding(vocabulary, spec.width)
         self.positions = nn.Embedding(sequence, spec.width) if spec.position == "learned" else None
         self.rotary = (
@@ -82,7 +84,10 @@ class Transformer(nn.Module):
         rotation = self.rotary(positions) if self.rotary is not None else None
         x = self.dropout(x)
         for layer, block in enumerate(self.blocks):
-            x = block(x, rotation, causal, mask, cache, layer)
+            if self.recompute and self.training:
+                x = checkpoint(block, x, rotation, causal, mask, cache, layer, use_reentrant=False)
+            else:
+                x = block(x, rotation, causal, mask, cache, layer)
         if cache is not None:
             cache.length += tokens.shape[1]
         out: Tensor = self.norm(x)

@@ -34,14 +34,10 @@ class Rows:
     segments: Tensor
 
     @classmethod
-    def of(cls, batch: Batch, part: slice) -> Rows:
-        """View the rows ``part`` of a loader's batch."""
-        return cls(
-            torch.from_numpy(batch.inputs[part]),
-            torch.from_numpy(batch.targets[part]),
-            torch.from_numpy(batch.positions[part]),
-            torch.from_numpy(batch.segments[part]),
-        )
+    def of(cls, batch: Batch, part: slice, device: torch.device | None = None) -> Rows:
+        """View the rows ``part`` of a loader's batch, or copy them to another ``device``."""
+        arrays = (batch.inputs, batch.targets, batch.positions, batch.segments)
+        return cls(*(torch.from_numpy(array[part]).to(device) for array in arrays))
 
 
 class Objective(Protocol):
@@ -77,9 +73,7 @@ class Causal:
             hidden = model(rows.inputs, rows.positions, mask=within_documents(rows.segments))
         else:
             hidden = model(rows.inputs, causal=True)
-        return cross_entropy(
-            hidden, model.unembedding, rows.targets, smoothing=self.spec.loss.smoothing
-        )
+        return cross_entropy(hidden, model.unembedding, rows.targets, **self.spec.loss.model_dump())
 
 
 def within_documents(segments: Tensor) -> Tensor:

@@ -57,4 +57,5 @@ def load_state(model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Ten
     parameters = dict(model.named_parameters())
     for path, value in tensors.items():
         name, _, key = path.rpartition("/")
-        optimizer.state[parameters[name]][key] = value
+        parameter = parameters[name]
+        optimizer.state[parameter][key] = value.to(parameter.device)

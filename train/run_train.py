@@ -58,6 +58,7 @@ def run_train(
             spec,
             workers=workers,
             quiet=quiet,
+            clock=time.monotonic,
             progress=None if quiet else progress(spec.run.steps),
         )
         return _manifest(run, spec, parents, facts)

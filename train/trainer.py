@@ -2,7 +2,7 @@
 
 Every source of randomness is keyed by (seed, step), the loader's order by (seed, position), so a
 run that is killed at any moment and started again ends in the same bits as one that was not. It
-knows no objective by name and no clock: whoever wants rates takes them from ``progress``.
+knows no objective by name and no clock: rates are in the metrics where the caller lends one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from corpusforge import spec as specs
-from corpusforge.errors import RunError
+from corpusforge.errors import RunError, SpecError
 from corpusforge.loader import Batch, TokenLoader
 from corpusforge.spec import TrainSpec
 from corpusforge.tokenizer import Tokenizer
 
-from . import checkpoint, metrics, optim
+from . import checkpoint, metrics, optim, speed, spikes
+from .attribution import Pieces
 from .evaluate import heldout, heldout_loader
 from .generate import sample, until
 from .interrupt import Interrupt
@@ -48,6 +50,7 @@ def train(
     workers: int = 1,
     quiet: bool = True,
     progress: Progress | None = None,
+    clock: speed.Clock | None = None,
 ) -> dict[str, Any]:
     """Train on token folders in the folder ``out``, or go on there; returns the figures.
 
@@ -57,6 +60,7 @@ def train(
         quiet: without ``progress``, whether to leave out the line a logged step on stderr.
         progress: called with each logged record ({"step", "steps", "tokens", "loss", ...}) and
             with {"message": ...}.
+        clock: seconds; with it the records have tokens_per_second and mfu.
 
     Returns:
         steps, tokens (targets learned from), parameters, first_loss, last_loss, heldout_loss,
@@ -69,11 +73,11 @@ def train(
     """
     report = progress or (_silent if quiet else _print)
     with _threads(spec.run.threads), Interrupt() as interrupt:
-        trainer = Trainer(folders, Path(out), spec, report)
+        trainer = Trainer(folders, Path(out), spec, report, clock)
         try:
             trainer.run(interrupt)
         finally:
-            trainer.metrics.close()
+            trainer.close()
         return trainer.result()
 
 
@@ -99,7 +103,12 @@ class Trainer:
     """Model, optimizer, loader and metrics at one step of a run in the folder ``root``."""
 
     def __init__(
-        self, folders: Sequence[str], root: Path, spec: TrainSpec, report: Progress
+        self,
+        folders: Sequence[str],
+        root: Path,
+        spec: TrainSpec,
+        report: Progress,
+        clock: speed.Clock | None = None,
     ) -> None:
         self.root, self.spec, self.report = root, spec, report
         plans = str(root / PLANS)
@@ -109,11 +118,21 @@ class Trainer:
         tokenizer = self.loader.tokens.tokenizer
         self.objective = objective(spec)
         self.model = self.objective.build(tokenizer["vocab_size"])
+        self.device = device(spec.run.device)
+        self.model.to(self.device)
+        self.model.recompute = spec.run.recompute
         self.optimizer = optim.build(self.model, spec.optim)
         self.step = self.tokens = 0
         self.checkpoint: checkpoint.Checkpoint | None = None
+        self.history = spikes.History()
+        self.best: tuple[int, float] | None = None  # step and held-out loss
         self._resume()
+        if spec.run.compile:
+            self.model.compile()
         self.metrics = metrics.Metrics(root, self.step)
+        self.spikes = metrics.Metrics(root, self.step, spikes.NAME)
+        dtype = torch.bfloat16 if spec.run.precision == "bf16" else torch.float32
+        self.rates = speed.Rates(self.model, self.device, dtype, clock) if clock else None
         self._adopt_tokenizer(self.loader.tokens.folders[0])
 
     # -- loop ----------------------------------------------------------------------------------
@@ -123,41 +142,65 @@ class Trainer:
         settings = self.spec.run
         self.model.train()
         while self.step < settings.steps:
-            record = self._advance()
+            record, batch, losses = self._advance()
+            self._watch(record, batch, losses)
             last = self.step == settings.steps
             evaluated = self.heldout is not None and (
                 last or self.step % settings.evaluate_every == 0
             )
             if evaluated:
                 record |= self._evaluate()
+                better = self.best is None or record["heldout_loss"] < self.best[1]
+                if better:
+                    self.best = (self.step, record["heldout_loss"])
             if last or evaluated or self.step == 1 or self.step % settings.log_every == 0:
+                pieces = Pieces.of(self.loader, batch, _numpy(losses))
+                record["loss_by_source"] = pieces.losses(self.loader, "source")
+                if self.rates:
+                    record |= self.rates.since(self.tokens)
                 self.metrics.append(record)
                 self.report({**record, "steps": settings.steps})
             stop = interrupt.requested and not last
-            if last or stop or self.step % settings.checkpoint_every == 0:
+            best = settings.keep_best and evaluated and better
+            if last or stop or best or self.step % settings.checkpoint_every == 0:
                 self._save()
             if stop:
                 raise KeyboardInterrupt
 
-    def _advance(self) -> dict[str, Any]:
-        """Make one optimizer step on the next global batch; returns its record."""
+    def close(self) -> None:
+        """Close the files of metrics and spikes."""
+        self.metrics.close()
+        self.spikes.close()
+
+    def _watch(self, record: dict[str, Any], batch: Batch, losses: list[torch.Tensor]) -> None:
+        """Write a step that is a spike, with its documents of the highest loss."""
+        found = self.history.add(record["loss"], record["gradient_norm"])
+        if found:
+            pieces = Pieces.of(self.loader, batch, _numpy(losses))
+            worst = pieces.worst(self.loader, spikes.DOCUMENTS)
+            self.spikes.append({**record, **found, "documents": worst})
+
+    def _advance(self) -> tuple[dict[str, Any], Batch, list[torch.Tensor]]:
+        """Make one optimizer step on the next batch; its record, the batch, its losses [B, S]."""
         settings = self.spec.run
         batch = next(self.loader)
         slices = [
-            Rows.of(batch, slice(start, start + settings.batch // settings.accumulate))
+            Rows.of(batch, slice(start, start + settings.batch // settings.accumulate), self.device)
             for start in range(0, settings.batch, settings.batch // settings.accumulate)
         ]
         # Divided by the targets of the whole batch: slices differ in how many they hold.
         targets = sum(self.objective.count(rows) for rows in slices)
         torch.manual_seed(_key(settings.seed, self.step))  # dropout
         loss = 0.0
+        losses = []
         self.optimizer.zero_grad()
         for rows in slices:
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
-                total, _ = self.objective.loss(self.model, rows)
+            with self._precision():
+                total, each = self.objective.loss(self.model, rows)
             part = total / targets
             torch.autograd.backward(part)
             loss += part.item()
+            losses.append(each.detach())
         norm = float(optim.clip(self.model.parameters(), self.spec.optim.clip))
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise self._not_finite(loss, norm, batch)
@@ -166,15 +209,20 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         self.tokens += targets
-        return {
+        record = {
             "step": self.step,
             "loss": loss,
             "gradient_norm": norm,
             "learning_rate": rate,
             "tokens": self.tokens,
         }
+        return record, batch, losses
 
-    def _evaluate(self) -> dict[str, float]:
+    def _precision(self) -> torch.autocast:
+        bf16 = self.spec.run.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+
+    def _evaluate(self) -> dict[str, Any]:
         assert self.heldout is not None
         rows = self.spec.run.evaluate_rows
         return heldout(self.model, self.objective, self.heldout, rows)
@@ -216,10 +264,13 @@ class Trainer:
         self.model.load_state_dict(found.model())
         optim.load_state(self.model, self.optimizer, found.optimizer())
         self.step, self.tokens, self.checkpoint = found.step, state["tokens"], found
+        self.history = spikes.History(state["history"])
+        self.best = tuple(state["best"]) if state["best"] else None
         self.report({"message": f"goes on after step {self.step}"})
 
     def _save(self) -> None:
         self.metrics.sync()
+        self.spikes.sync()
         self.checkpoint = checkpoint.save(
             self.root,
             self.step,
@@ -229,12 +280,15 @@ class Trainer:
                 "version": 1,
                 "step": self.step,
                 "tokens": self.tokens,
+                "history": list(self.history.steps),
+                "best": self.best,
                 "loader": self.loader.state(),
                 "tokenizer": dict(self.loader.tokens.tokenizer),
                 "spec_digest": specs.digest(self.spec),
                 "spec": self._spec(),
             },
             keep=self.spec.run.keep_checkpoints,
+            best=self.best[0] if self.best and self.spec.run.keep_best else None,
         )
 
     def _spec(self) -> dict[str, Any]:
@@ -292,6 +346,21 @@ class Trainer:
             ids = until(tokenizer.eot, drawn)
             texts.append(f"[{tokenizer.decode(prompt)}] {tokenizer.decode(ids)}")
         return texts
+
+
+def device(name: str) -> torch.device:
+    """Return the device of that name, "auto" a GPU where there is one; SpecError without it."""
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise SpecError(
+            "run.device = 'cuda', but torch finds no GPU", remedy="use --set run.device=cpu"
+        )
+    return torch.device("cuda" if found and name != "cpu" else "cpu")
+
+
+def _numpy(losses: list[torch.Tensor]) -> np.ndarray:
+    """Slices [b, S] -> float32 [B, S]."""
+    return np.concatenate([part.float().cpu().numpy() for part in losses])
 
 
 def _key(seed: int, number: int) -> int:

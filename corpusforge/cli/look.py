@@ -13,18 +13,21 @@ from .options import answer, common, refuse
 @click.argument("run")
 @click.argument("document", required=False)
 @click.option("--step", type=int, metavar="N", help="The documents that training step N read.")
+@click.option("--spikes", is_flag=True, help="The training steps whose loss stands out.")
 @common
-def explain(run: str, document: str | None, step: int | None, as_json: bool, **given: Any) -> None:
+def explain(
+    run: str, document: str | None, step: int | None, spikes: bool, as_json: bool, **given: Any
+) -> None:
     """Say why a document (URL, id or source id) is kept, dropped or failed.
 
-    Of a model: which training steps read it, or what a step read.
+    Of a model: which training steps read it, what a step read, or its spikes.
 
     Example: forge explain run/clean https://a.b/c
     """
     refuse("explain", given)
     from corpusforge import api
 
-    values, text = api.explain(run, document, step=step)
+    values, text = api.explain(run, document, step=step, spikes=spikes)
     answer(as_json, values, text)
 
 

@@ -67,6 +67,8 @@ class LossSpec(Model):
     """What is added to the plain cross entropy."""
 
     smoothing: float = Field(0.0, ge=0, lt=1)  # label smoothing
+    focal: float = Field(0.0, ge=0, le=10)  # gamma of the focal loss; 0: cross entropy
+    z_loss: float = Field(0.0, ge=0, le=1)  # weight of the squared log of the denominator
 
 
 class OptimSpec(Model):
@@ -77,8 +79,9 @@ class OptimSpec(Model):
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = Field(0.1, ge=0)  # on matrices only
     clip: float = Field(1.0, ge=0)  # global norm; 0 switches it off
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant", "warmup-stable-decay"] = "cosine"
     warmup: float = Field(0.05, ge=0, le=1)  # share of the steps
+    decay: float = Field(0.2, gt=0, le=1)  # share of the steps that warmup-stable-decay falls in
     final: float = Field(0.1, ge=0, le=1)  # share of the learning rate at the last step
 
 
@@ -89,10 +92,14 @@ class RunSpec(Model):
     batch: int = Field(8, ge=1)  # rows of the global batch
     accumulate: int = Field(1, ge=1)  # slices that the global batch is computed in
     seed: int = Field(0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
     precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False  # torch.compile: a slow first step, faster ones after it
+    recompute: bool = False  # activations again in the backward pass, instead of kept
     threads: int = Field(0, ge=0)  # torch threads; 0: torch's own choice, one a core
     checkpoint_every: int = Field(50, ge=1)
-    keep_checkpoints: int = Field(2, ge=1)
+    keep_checkpoints: int = Field(2, ge=1)  # newest ones
+    keep_best: bool = False  # and the one of the lowest held-out loss
     log_every: int = Field(1, ge=1)
     evaluate_every: int = Field(50, ge=1)
     evaluate_rows: int = Field(64, ge=1)

@@ -35,6 +35,35 @@ def test_equals_torch(ignored, smoothing, chunk):
     torch.testing.assert_close(mine, (hidden.grad, weight.grad))
 
 
+def whole(hidden, weight, targets, smoothing, focal, z_loss):
+    """The same loss from whole logits, for autograd."""
+    kept = targets[0] != IGNORE
+    logits = (hidden @ weight.t())[0][kept]
+    log_p = logits.log_softmax(1)
+    nll = -log_p.gather(1, targets[0][kept][:, None]).squeeze(1)
+    own = (1 - torch.exp(-nll)) ** focal * nll
+    total = (1 - smoothing) * own - smoothing * log_p.mean(1)
+    return (total + z_loss * logits.logsumexp(1) ** 2).sum()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("focal", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("z_loss", [0.0, 1e-2])
+def test_focal_and_z_loss_through_the_same_chunks(smoothing, focal, z_loss):
+    """Value and gradients are those of whole logits; gamma 0 and weight 0 are cross entropy."""
+    hidden, weight, targets = example(ignored=(0, 7))
+    settings = {"smoothing": smoothing, "focal": focal, "z_loss": z_loss}
+    total, nll = cross_entropy(hidden, weight, targets, **settings, chunk=10)
+    (total / 7).backward()
+    mine = hidden.grad, weight.grad
+    hidden.grad = weight.grad = None
+    plain = whole(hidden, weight, targets, **settings)
+    (plain / 7).backward()
+    torch.testing.assert_close(total, plain)
+    torch.testing.assert_close(mine, (hidden.grad, weight.grad), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(nll, cross_entropy(hidden, weight, targets)[1])
+
+
 def test_likelihoods_by_target():
     """The second result is each target's own negative log-likelihood, 0 where ignored."""
     hidden, weight, targets = example(ignored=(3,))

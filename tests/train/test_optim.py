@@ -110,7 +110,7 @@ def test_decay_equals_torchs_schedulers(name, scheduler):
     steps=st.integers(1, 500),
     warmup=st.floats(0, 1),
     final=st.floats(0, 1),
-    schedule=st.sampled_from(["cosine", "linear", "constant"]),
+    schedule=st.sampled_from(["cosine", "linear", "constant", "warmup-stable-decay"]),
 )
 def test_schedule_rises_then_falls_to_its_end(steps, warmup, final, schedule):
     """Rates stay under the peak, rise in the warmup only and end at the final share."""
@@ -125,3 +125,14 @@ def test_schedule_rises_then_falls_to_its_end(steps, warmup, final, schedule):
         assert math.isclose(rates[-1], end, rel_tol=1e-9, abs_tol=1e-12)
     if turn:
         assert rates[turn - 1] == 2.0
+
+
+def test_warmup_stable_decay_is_its_three_pieces():
+    """10 steps up, 70 at the peak, 20 down a line to the final share."""
+    spec = OptimSpec(
+        learning_rate=1.0, schedule="warmup-stable-decay", warmup=0.1, decay=0.2, final=0.1
+    )
+    rates = [learning_rate(step, 100, spec) for step in range(100)]
+    want = [(n + 1) / 10 for n in range(10)] + [1.0] * 70
+    want += [1 - 0.9 * (n + 1) / 20 for n in range(20)]
+    assert rates == pytest.approx(want)

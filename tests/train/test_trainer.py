@@ -35,7 +35,7 @@ def stopped(folders, out, spec, steps):
     trainer = Trainer(folders, out, spec, lambda record: None)
     with pytest.raises(KeyboardInterrupt):
         trainer.run(Stop(steps - 1))
-    trainer.metrics.close()
+    trainer.close()
 
 
 def final(out):
@@ -67,7 +67,37 @@ def test_stopped_and_resumed_is_bit_equal(tokens, tmp_path, changes):
     if spec.run.steps == 50:
         trainer = Trainer([tokens], tmp_path / "whole", spec, lambda record: None)
         assert trainer.loader.state()["epoch"] >= 1
-        trainer.metrics.close()
+        trainer.close()
+
+
+def test_recompute_is_the_same_run(tokens, tmp_path):
+    """Activations computed again give the same weights, dropout included."""
+    for name, again in (("kept", False), ("again", True)):
+        spec = small(run__recompute=again, model__dropout=0.1)
+        train([tokens], str(tmp_path / name), spec)
+    kept, again = (checkpoint.existing(tmp_path / name).model() for name in ("kept", "again"))
+    for name, value in kept.items():
+        torch.testing.assert_close(again[name], value, rtol=0, atol=1e-6)
+
+
+def test_the_best_checkpoint_stays(tokens, tmp_path):
+    """The step of the lowest held-out loss is kept beside the newest."""
+    spec = small(run__keep_best=True, run__keep_checkpoints=1, run__evaluate_every=3)
+    train([tokens], str(tmp_path), spec)
+    lines = [line for line in read(tmp_path) if "heldout_loss" in line]
+    best = min(lines, key=lambda line: line["heldout_loss"])["step"]
+    found = {int(path.name[5:]) for path in (tmp_path / "checkpoints").iterdir()}
+    assert found == {best, spec.run.steps}
+
+
+def test_rates_come_from_the_callers_clock(tokens, tmp_path):
+    """Ticks of one second: a step's rate is its targets."""
+    ticks = iter(range(10_000))
+    train([tokens], str(tmp_path), small(), clock=lambda: float(next(ticks)))
+    first, second = read(tmp_path)[:2]
+    assert second["tokens_per_second"] == second["tokens"] - first["tokens"]
+    assert second["mfu"] > 0
+    assert first["loss_by_source"]["sample"] == pytest.approx(first["loss"], rel=1e-5)
 
 
 def test_accumulation_is_the_same_batch(tokens, tmp_path):
@@ -115,7 +145,7 @@ def test_learns_and_reports(tokens, tmp_path):
     with pytest.raises(InputError, match="made with the tokenizer u; expected the model's, t"):
         evaluate(str(tmp_path), [other])
     assert set(json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])) == {
-        "step", "loss", "gradient_norm", "learning_rate", "tokens",
+        "step", "loss", "gradient_norm", "learning_rate", "tokens", "loss_by_source",
     }  # fmt: skip
 
 
@@ -156,7 +186,7 @@ def test_a_loss_that_is_not_finite(tokens, tmp_path):
         trainer.model.tokens.weight[:] = float("nan")
     with pytest.raises(RunError) as caught:
         trainer.run(Stop(100))
-    trainer.metrics.close()
+    trainer.close()
     message = str(caught.value)
     assert "step 4: loss nan" in message
     assert "https://example.org/" in message

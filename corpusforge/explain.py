@@ -89,7 +89,7 @@ def describe(root: str, row: dict[str, Any]) -> str:
             f" · {row['words']} words · {row['chars']} characters"
         )
     for reason in row["reasons"] or []:
-        lines.append(f"  {_reason(reason)}")
+        lines.append(f"  {reason_line(reason)}")
     if row["detail"]:
         lines.append(f"  {row['detail']}")
     if row["duplicate_of"] is not None:
@@ -102,7 +102,8 @@ def describe(root: str, row: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _reason(reason: dict[str, Any]) -> str:
+def reason_line(reason: dict[str, Any]) -> str:
+    """Say in one line why a rule failed a document."""
     value, threshold = reason["value"], reason["threshold"]
     text = str(reason["rule"])
     if value is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from . import look, make
+from . import replay as replaying
 from .options import Forge
 
 COMMANDS = (
@@ -16,6 +17,7 @@ COMMANDS = (
     make.tokenize,
     make.train,
     look.explain,
+    replaying.replay,
     look.verify,
     look.export,
     look.report,

@@ -9,7 +9,7 @@ settle     work + removed -> corpus/, dropped/, ledger/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -61,23 +61,29 @@ SIGNED = pa.schema(
 MADE_BY = ("corpusforge", "selectolax", "resiliparse", "pyarrow", "unicode")  # change texts
 
 
+def judge_of(spec: CleanSpec) -> Judge:
+    """The step that gives the verdicts of language and rules."""
+    languages = spec.language.keep
+    keep: Literal["all"] | tuple[str, ...] = "all" if languages == "all" else tuple(languages)
+    return Judge(rules.load(spec.rules), keep, spec.language.min_score)
+
+
 def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """The chain of a clean run, from records to judged and signed documents."""
     limits, d = spec.read.limits, spec.dedup
-    languages = spec.language.keep
-    keep: Literal["all"] | tuple[str, ...] = "all" if languages == "all" else tuple(languages)
     return chain(
         Extract(spec.extract.method, limits.depth, limits.nodes),
         Identify(),
         Measure(),
-        Judge(rules.load(spec.rules), keep, spec.language.min_score),
+        judge_of(spec),
         Sign(d.bands, d.rows, d.ngram, d.seed, d.exact),
     )
 
 
-def documents_key(spec: CleanSpec, unit: Unit) -> str:
-    """What the documents stage of a unit depends on."""
-    made_by = [f"{name} {version}" for name, version in versions().items() if name in MADE_BY]
+def documents_key(spec: CleanSpec, unit: Unit, made: Mapping[str, str] | None = None) -> str:
+    """What the documents stage of a unit depends on; ``made`` are the versions that made it."""
+    made = versions() if made is None else made
+    made_by = [f"{name} {version}" for name, version in made.items() if name in MADE_BY]
     made_by += [str(rules.load(spec.rules)), language.SHA256]
     return key_of("documents", spec_digest(spec), unit.fingerprint, *made_by)
 

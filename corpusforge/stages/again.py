@@ -1,0 +1,183 @@
+"""The documents stage once more, over what a finished clean run stored: no reading, no extraction.
+
+``rows`` gives the records of a unit as they were before they were judged: what was decided before
+that (at reading, at extraction) stays decided, the rest is kept until it is judged anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from fsspec.core import open as open_path
+
+from corpusforge.errors import RunError
+from corpusforge.plan import Unit
+from corpusforge.run import beat
+from corpusforge.schema import DOCUMENT, LEDGER
+from corpusforge.shard import SUFFIX, ShardWriter, commit, committed, join, read_batches, read_json
+from corpusforge.spec import CleanSpec
+from corpusforge.stages.clean import STORED, WORK, documents_key, judge_of
+from corpusforge.transform import alive, put
+
+DECIDED_ANEW = ("language", "rules", "dedup")  # stages whose verdicts stored columns give again
+MEASURED = tuple(name for name in STORED.names if name not in {*LEDGER.names, "candidate"})
+WITH_TEXT = [field for field in DOCUMENT if field.name not in LEDGER.names]
+BATCH_ROWS = 4096
+
+
+def documents(
+    source: str, root: str, unit: Unit, spec: CleanSpec, old: CleanSpec, made: Mapping[str, str]
+) -> dict[str, Any]:
+    """Do the documents stage of ``unit`` in ``root`` from the run in ``source``, committed.
+
+    ``old`` and ``made`` are the spec and the versions of that run; ``spec`` may differ from it in
+    what judges.
+    """
+    key = documents_key(spec, unit, made)
+    if done := committed(root, "documents", unit.name, key):
+        return done
+    judge = judge_of(spec)
+    with (
+        ShardWriter(root, f"work/{unit.name}.arrow", WORK) as work,
+        ShardWriter(root, f"signals/{unit.name}.parquet", STORED) as stored,
+    ):
+        for batch in _with_texts(source, unit.name, old.output.format, spec.plan.batch_bytes):
+            batch = judge(batch)
+            batch = put(batch, "candidate", pa.array(alive(batch)))
+            if spec.dedup.exact == "none":
+                batch = put(batch, "exact", pa.nulls(batch.num_rows, pa.binary(16)))
+            work.write(batch)
+            stored.write(batch.filter(batch.column("text").is_valid()))
+            beat(root, "documents", unit.name, work.rows, 0)
+        shards = [work.close(), stored.close()]
+    commit(root, "documents", unit.name, key, shards, rows=work.rows)
+    return committed(root, "documents", unit.name, key) or {}
+
+
+def units_of(root: str) -> list[Unit]:
+    """Return the units of a clean run."""
+    plan = read_json(join(root, "plan.json"))
+    if not isinstance(plan, dict):
+        raise RunError("plan.json is missing", file=root, remedy="run its forge clean again")
+    return [Unit.from_json(unit) for unit in plan["units"]]
+
+
+def columns(root: str, unit: str) -> tuple[str, ...]:
+    """Return the columns of MEASURED that the run in ``root`` stored."""
+    with open_path(join(root, f"signals/{unit}.parquet"), "rb") as file:
+        found = pq.read_schema(file).names
+    return tuple(name for name in MEASURED if name in found)
+
+
+def rows(root: str, unit: str, wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the records of a unit of the run in ``root``: LEDGER and the ``wanted`` of MEASURED.
+
+    These are null where a record had no text, or the run did not store them. ``shard`` and ``row``
+    still say where its text lies. Raises RunError where a judged document has no stored signals.
+    """
+    there = [name for name in columns(root, unit) if name in wanted]
+    batches = list(read_batches(root, f"signals/{unit}.parquet", ["id", *there]))
+    stored = pa.Table.from_batches(batches).combine_chunks() if batches else None
+    for whole in read_batches(root, f"ledger/{unit}.parquet"):
+        for batch in cut(whole.cast(LEDGER)):
+            place = pa.nulls(batch.num_rows, pa.int32())
+            if stored is not None:
+                place = pc.index_in(batch.column("id"), value_set=stored.column("id"))
+            batch, again = _undecided(batch)
+            if pc.any(pc.and_(again, place.is_null())).as_py():
+                raise RunError(
+                    "a judged document has no stored signals",
+                    file=f"{root}/signals/{unit}.parquet",
+                    remedy="run its forge clean again with --fresh",
+                )
+            for name in wanted:
+                values = pa.nulls(batch.num_rows, STORED.field(name).type)
+                if stored is not None and name in there:
+                    values = _one(stored.column(name).take(place))
+                batch = put(batch, name, values)
+            yield batch
+
+
+def _undecided(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Array]:
+    """Take back the verdicts of DECIDED_ANEW; also returns which rows (bool) are kept for now."""
+    again = pc.or_kleene(
+        pc.equal(batch.column("outcome"), "kept"),
+        pc.is_in(batch.column("stage"), value_set=pa.array(DECIDED_ANEW)),
+    )
+    batch = put(batch, "outcome", pc.if_else(again, "kept", batch.column("outcome")))
+    stays = pa.array(np.arange(batch.num_rows), mask=again.to_numpy(zero_copy_only=False))
+    for name in ("stage", "duplicate_of", "similarity"):
+        batch = put(batch, name, batch.column(name).take(stays))
+    reasons = batch.column("reasons")
+    none = pa.array([[]], reasons.type)  # as readers give it
+    batch = put(
+        batch, "reasons", pa.concat_arrays([reasons, none]).take(pc.fill_null(stays, len(reasons)))
+    )
+    return batch, again
+
+
+def _with_texts(root: str, unit: str, format_: str, limit: int) -> Iterator[pa.RecordBatch]:
+    """Yield ``rows`` with all columns, and the columns of DOCUMENT that lie beside the texts."""
+    files = [_Rows(root, f"{folder}/{unit}{SUFFIX[format_]}") for folder in ("corpus", "dropped")]
+    for large in rows(root, unit, MEASURED):
+        for batch in cut(large, limit):
+            shard = pc.fill_null(batch.column("shard"), "").to_numpy(zero_copy_only=False)
+            place, tables = np.full(batch.num_rows, -1), list[pa.Table]()
+            for file in files:
+                mine = np.flatnonzero(shard == file.name)
+                place[mine] = np.arange(len(mine)) + sum(map(len, tables))
+                tables.append(file.take(len(mine)))
+            texts = pa.concat_tables(tables).take(pa.array(place, mask=place < 0))
+            known = batch.filter(pa.array(place >= 0)).column("id")
+            if not _one(texts.column("id").drop_null()).equals(known):
+                raise RunError(
+                    "the stored texts are not those of the ledger",
+                    file=root,
+                    remedy=f"forge verify {root} says what is off",
+                )
+            for field in WITH_TEXT:
+                batch = put(batch, field.name, _one(texts.column(field.name)))
+            yield batch
+
+
+class _Rows:
+    """The rows of a corpus file in order, some at a time."""
+
+    def __init__(self, root: str, name: str) -> None:
+        self.name, self.schema = name, pa.schema([DOCUMENT.field("id"), *WITH_TEXT])
+        self.batches = read_batches(root, name, self.schema.names)
+        self.rest = self.schema.empty_table()
+
+    def take(self, count: int) -> pa.Table:
+        """Return the next ``count`` rows, fewer at the end."""
+        while len(self.rest) < count:
+            batch = next(self.batches, None)
+            if batch is None:
+                break
+            self.rest = pa.concat_tables([self.rest, pa.table(batch.cast(self.schema))])
+        taken, self.rest = self.rest.slice(0, count), self.rest.slice(count)
+        return taken
+
+
+def cut(batch: pa.RecordBatch, chars: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Cut a ledger batch into slices of at most BATCH_ROWS and about ``chars`` characters."""
+    sums = np.zeros(batch.num_rows, np.int64)
+    if chars is not None:
+        sums = np.cumsum(pc.fill_null(batch.column("chars"), 0).to_numpy(zero_copy_only=False))
+    start = 0
+    while start < batch.num_rows:
+        end = start + BATCH_ROWS
+        if chars is not None:
+            before = sums[start - 1] if start else 0
+            end = min(end, max(start + 1, int(np.searchsorted(sums, before + chars, "right"))))
+        yield batch.slice(start, end - start)
+        start = end
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks()

@@ -21,14 +21,28 @@ from corpusforge.shard import read_table
 from corpusforge.stages import again
 from corpusforge.stages.clean import judge_of
 
-STOP = "the be to of and that have with".split()
+STOP = ["the", "be", "to", "of", "and", "that", "have", "with"]
 WORDS = [
     *STOP,
     *("".join(chr(97 + (7 * n + k * k) % 26) for k in range(3 + n % 6)) for n in range(300)),
 ]
-GERMAN = (
-    "Die Sonne scheint heute auf den kleinen Garten hinter dem alten Haus und wir lesen".split()
-)
+GERMAN = [
+    "Die",
+    "Sonne",
+    "scheint",
+    "heute",
+    "auf",
+    "den",
+    "kleinen",
+    "Garten",
+    "hinter",
+    "dem",
+    "alten",
+    "Haus",
+    "und",
+    "wir",
+    "lesen",
+]
 SETTINGS = {
     "rules.gopher-quality.min_words": (0, 30, 60, 90),
     "rules.gopher-quality.min_stop_words": (0, 2, 5),

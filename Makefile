@@ -22,8 +22,8 @@ lint: $(VENV)/.installed  ## formatter, linter, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-faults: $(VENV)/.installed  ## kill -9 of clean, tokenize and train, 20 times each
-	FORGE_KILLS=20 $(BIN)/pytest -m faults
+faults: $(VENV)/.installed  ## kill -9 of clean, tokenize and train, 20 times each; 100,000 hostile pages
+	FORGE_KILLS=20 FORGE_MUTANTS=100000 $(BIN)/pytest -m faults
 
 pure: $(VENV)/.installed  ## the kernels' tests again as plain Python, without compilation
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest tests/kernels

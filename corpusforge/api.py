@@ -197,11 +197,32 @@ def replay_spec(
     return specs.load(specs.CleanSpec, file=file, overrides=overrides, base=base)
 
 
+def classify(
+    good: str,
+    bad: str,
+    output: str = "run/quality",
+    *,
+    keep: float = 0.1,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Train a quality model on two piles of text; returns its configuration and report."""
+    from corpusforge import classify as classifies
+    from corpusforge.run import check_workers
+
+    count = check_workers(workers)
+    config: dict[str, Any] = classifies.train(good, bad, output, keep=keep, workers=count)
+    return config
+
+
 def explain(
     run: str, document: str | None = None, *, step: int | None = None
 ) -> tuple[dict[str, Any], str]:
-    """Say what happened to ``document`` in a clean run, or what training ``step`` read."""
+    """Say what happened to ``document`` in a clean run, or what training ``step`` read.
+
+    Of a model, ``document`` gives the steps that read it.
+    """
     from corpusforge import explain as explains
+    from corpusforge import manifest
 
     if (document is None) == (step is None):
         raise UsageError(
@@ -211,6 +232,9 @@ def explain(
     if step is not None:
         rows = load_part("train.provenance").documents_of_step(run, step)
         return {"step": step, "documents": rows}, explains.describe_step(step, rows)
+    if manifest.read(run, "clean", "train").kind == "train":
+        steps = load_part("train.provenance").steps_of_document(run, str(document))
+        return steps, explains.describe_steps(steps)
     found = explains.document(run, str(document))
     text = "\n".join(explains.describe(run, row) for row in found)
     return {"records": [explains.plain(row) for row in found]}, text

@@ -118,4 +118,4 @@ def of_run(root: str, units: Sequence[str], spec: CleanSpec) -> list[dict[str, A
 
 def wanted(judge: Judge) -> tuple[str, ...]:
     """Return the stored columns that judging and deduplication ask for."""
-    return tuple(name for name in again.MEASURED if name in {*judge.reads, *SIGNED.names})
+    return tuple(dict.fromkeys([*(rule.signal for rule in judge.rules), *SIGNED.names[1:]]))

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from corpusforge import manifest
 from corpusforge.errors import InputError
 from corpusforge.manifest import Manifest
-from corpusforge.schema import LEDGER
-from corpusforge.shard import read_batches, read_table
+from corpusforge.schema import EXTRACTED, LEDGER
+from corpusforge.shard import exists, read_batches, read_table
 
 SUGGEST_FROM = 10_000  # URLs of a host that are compared with an unknown one
 
@@ -35,6 +35,7 @@ def document(root: str, key: str) -> list[dict[str, Any]]:
         if row["duplicate_of"] is not None:
             found = _find(root, run, row["duplicate_of"].hex())
             row["survivor"] = found[0] if found else None
+        row["stated"] = _stated(root, row)
     return rows
 
 
@@ -52,6 +53,19 @@ def _find(root: str, run: Manifest, key: str) -> list[dict[str, Any]]:
                 match = pc.or_kleene(match, same)
             rows += batch.filter(pc.fill_null(match, False)).to_pylist()
     return rows
+
+
+def _stated(root: str, row: dict[str, Any]) -> dict[str, Any] | None:
+    """What the page states of itself, from the file that holds its text."""
+    if not row["shard"] or not exists(root, row["shard"]):
+        return None
+    start = 0
+    for batch in read_batches(root, row["shard"], ["title", *EXTRACTED.names]):
+        if row["row"] < start + batch.num_rows:
+            stated: dict[str, Any] = batch.slice(row["row"] - start, 1).to_pylist()[0]
+            return stated
+        start += batch.num_rows
+    return None
 
 
 def _id(key: str) -> bytes | None:
@@ -88,6 +102,7 @@ def describe(root: str, row: dict[str, Any]) -> str:
             f"  language {row['language']} ({row['language_score']:.3f})"
             f" · {row['words']} words · {row['chars']} characters"
         )
+    lines += _describe_stated(row.get("stated") or {})
     for reason in row["reasons"] or []:
         lines.append(f"  {reason_line(reason)}")
     if row["detail"]:
@@ -100,6 +115,19 @@ def describe(root: str, row: dict[str, Any]) -> str:
     if row["shard"]:
         lines.append(f"  text in {root}/{row['shard']} row {row['row']}")
     return "\n".join(lines)
+
+
+def _describe_stated(stated: dict[str, Any]) -> list[str]:
+    facts = {
+        "published": stated.get("published"),
+        "declared language": stated.get("declared_language"),
+        "canonical": stated.get("canonical_url"),
+    }
+    parts = [f"{name} {value}" for name, value in facts.items() if value]
+    if stated.get("blocks_seen") is not None:
+        parts.append(f"{stated['blocks_kept']} of {stated['blocks_seen']} blocks kept")
+    lines = [f"  title {one_line(stated['title'], 100)}"] if stated.get("title") else []
+    return [*lines, f"  {' · '.join(parts)}"] if parts else lines
 
 
 def reason_line(reason: dict[str, Any]) -> str:
@@ -141,4 +169,14 @@ def describe_step(step: int, rows: list[dict[str, Any]]) -> str:
     for row in rows:
         name = row["url"] or row["source_id"] or row["id"]
         lines.append(f"  row {row['row']} · {name} · tokens {row['start']}+{row['length']}")
+    return "\n".join(lines)
+
+
+def describe_steps(found: dict[str, Any]) -> str:
+    """List the training steps that read a document."""
+    name = found["url"] or found["source_id"] or found["id"]
+    lines = [f"{name} · id {found['id']} · {found['source']}"]
+    if not found["steps"]:
+        lines.append("  no step read it: it is held out, or its turn did not come")
+    lines += [f"  step {one['step']} · epoch {one['epoch']}" for one in found["steps"]]
     return "\n".join(lines)

@@ -7,29 +7,23 @@ the documents of any step are recomputed instead of logged.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
-from corpusforge.errors import InputError, RunError, SpecError, UsageError, nearest
-from corpusforge.kernels.packing import Rows, best_fit, chop, fill
-from corpusforge.manifest import canonical
+from corpusforge.errors import InputError, RunError, SpecError, UsageError
+from corpusforge.kernels import pairing
+from corpusforge.kernels.packing import Rows, fill
 from corpusforge.order import Order, shares
-from corpusforge.shard import ShardWriter, join
+from corpusforge.row_plans import Plan, stream_names, width
 from corpusforge.tokens import Tokens
 
-VERSION = 1  # of states and of stored plans
-
-_PLANNERS = {"chop": chop, "bestfit": best_fit}
-_LATER = {"pairs": "masked", "spans": "encoder-decoder"}
-_PIECE = pa.struct([("document", pa.int64()), ("start", pa.int64()), ("length", pa.int32())])
+VERSION = 2  # of states
+_SCAN = 1 << 16  # rows that are looked at together
 
 
 @dataclass(frozen=True)
@@ -43,17 +37,27 @@ class Batch:
     rows: np.ndarray  # int64 [B], rows of the plan, as `TokenLoader.documents` takes them
     epochs: np.ndarray  # int64 [B], epoch of each row: (seed, epoch, row) can key a counter RNG
     target_bytes: np.ndarray  # float64 [B], UTF-8 bytes of text that the targets stand for
+    follows: np.ndarray | None = None  # bool [B], of pairs: the second span follows the first
 
 
 class TokenLoader:
     """Batches of token folders. Iterating is endless and goes on from ``position``."""
 
     def __init__(
-        self, tokens: Tokens, plan: Rows, order: Order, *, name: str, sequence: int, batch: int
+        self,
+        tokens: Tokens,
+        plan: Plan,
+        order: Order,
+        rows: Rows,
+        *,
+        batch: int,
+        mixed: str,
+        around: tuple[int, int],
     ) -> None:
-        """See ``open``; ``name`` says how ``plan`` was made."""
-        self.tokens, self.plan, self.order, self.name = tokens, plan, order, name
-        self.sequence, self.global_batch = sequence, batch
+        """See ``open``; ``mixed`` says in what shares the streams are read."""
+        self.tokens, self.plan, self.order, self.pieces = tokens, plan, order, rows
+        self.sequence = width(plan.packing, plan.sequence)
+        self.global_batch, self.around, self.mixed = batch, around, mixed
         self.position = 0  # rows that all ranks have read since the start of the run
 
     @classmethod
@@ -69,42 +73,55 @@ class TokenLoader:
         heldout: float = 0.0,
         plan_folder: str | None = None,
         weights: Mapping[str, float] | None = None,
+        epochs: Mapping[str, float] | None = None,
+        by: str = "folder",
+        block: int = 1,
+        around: tuple[int, int] = (0, 0),
     ) -> Self:
         """Map ``folders`` and plan the rows of ``split`` ("train" or "heldout").
 
         ``sequence`` is tokens a row, ``batch`` rows a step over all ranks, ``heldout`` a share of
         the documents. The plan is stored in, or found in, ``plan_folder`` if that is given.
-        Without ``weights`` the folders are one corpus; with them (folder -> weight, all folders)
-        each folder is a stream, read in these shares for as many epochs as that takes.
+
+        Without ``weights`` the folders are one corpus; with them each folder, ``source`` or
+        ``language`` (``by``) is a stream, read in these shares for as many epochs as that takes.
+        ``epochs`` gives the shares the other way round: how often each stream is read while one
+        with 1 is read once. ``block`` rows are read together, which storage that is slow at random
+        access needs. ``around`` are the ids of [CLS] and [SEP] in rows of packing "pairs".
+
         Raises SpecError for another packing or wrong weights, InputError for an empty split, and
         what `Tokens.open` raises.
         """
-        if packing not in _PLANNERS:
-            later = _LATER.get(packing)
-            why = f"comes with the {later} objective" if later else "is unknown"
-            raise SpecError(
-                f"data.packing '{packing}' {why}", remedy=f"use {' or '.join(_PLANNERS)}"
-            )
+        width(packing, sequence)
+        if weights and epochs:
+            raise SpecError("both weights and epochs are given", remedy="leave one out")
         tokens = Tokens.open(folders)
-        values = _weights(tokens.folders, weights) if weights else [1.0]
-        key = {
-            "version": VERSION,
-            "data": tokens.data,
-            "sequence": sequence,
-            "packing": packing,
-            "split": split,
-            "heldout": heldout,
-            "streams": tokens.bounds if weights else (0, tokens.bounds[-1]),
-        }
-        plan, bounds = _planned(key, tokens, plan_folder)
-        name = f"{packing} {sequence} {split} {heldout}" + (f" {shares(values)}" if weights else "")
-        order = Order(bounds, shares(values), seed)
-        return cls(tokens, plan, order, name=name, sequence=sequence, batch=batch)
+        given = dict(weights or epochs or {})
+        names = stream_names(tokens, by, given) if given else ()
+        if by == "folder":
+            given = {str(Path(name)): weight for name, weight in given.items()}
+        values = [given[str(Path(name)) if by == "folder" else name] for name in names] or [1.0]
+        plan = Plan(
+            data=tokens.data,
+            sequence=sequence,
+            packing=packing,
+            split=split,
+            heldout=heldout,
+            by=by if names else "",
+            names=names,
+            block=block,
+        )
+        rows, bounds = plan.rows(tokens, plan_folder)
+        if epochs:
+            values = [v * n for v, n in zip(values, np.diff(bounds).tolist(), strict=True)]
+        mixed = f" {by} {shares(values)}" if names else ""
+        order = Order(bounds, shares(values), seed, block)
+        return cls(tokens, plan, order, rows, batch=batch, mixed=mixed, around=around)
 
     @property
     def rows(self) -> int:
         """Rows of the plan: the length of an epoch, where the folders are one corpus."""
-        return len(self.plan.offsets) - 1
+        return len(self.pieces.offsets) - 1
 
     def batch(self, position: int, rank: int = 0, world: int = 1) -> Batch:
         """Part ``rank`` of ``world`` equal parts of the global batch that begins at ``position``.
@@ -123,8 +140,13 @@ class TokenLoader:
         inputs, targets = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.int64)
         positions, segments = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32)
         size = np.empty(count, dtype=np.float64)
-        fill(self.tokens.shards, self.plan, rows, inputs, targets, positions, segments, size)
-        return Batch(inputs, targets, positions, segments, rows, epochs, size)
+        arrays = (inputs, targets, positions, segments, size)
+        if self.plan.packing == "pairs":
+            drawn = pairing.draw(self.pieces, rows, epochs, self.order.seed)
+            pairing.fill_pairs(self.tokens.shards, self.pieces, rows, *drawn, *self.around, *arrays)
+            return Batch(*arrays[:4], rows, epochs, size, drawn[0] == rows)
+        fill(self.tokens.shards, self.pieces, rows, *arrays)
+        return Batch(*arrays[:4], rows, epochs, size)
 
     def __iter__(self) -> Self:
         """Return the loader itself."""
@@ -135,6 +157,19 @@ class TokenLoader:
         batch = self.batch(self.position)
         self.position += self.global_batch
         return batch
+
+    @property
+    def name(self) -> str:
+        """What the rows and their shares are, in words; the data has its own digest."""
+        plan = self.plan
+        block = f" block {plan.block}" if plan.block > 1 else ""
+        return f"{plan.packing} {plan.sequence} {plan.split} {plan.heldout}{block}{self.mixed}"
+
+    def epochs(self) -> dict[str, float]:
+        """How often each stream has been read at ``position``; "" is the one of no mixture."""
+        read, sizes = self.order.read(self.position), np.diff(self.order.bounds).tolist()
+        names = self.plan.names or ("",)
+        return {name: n / size for name, n, size in zip(names, read, sizes, strict=True)}
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -168,25 +203,44 @@ class TokenLoader:
 
     # -- provenance ----------------------------------------------------------------------------
 
-    def documents(self, rows: np.ndarray) -> pa.Table:
-        """Pieces of plan rows (int64 [n]), row by row in the order given.
+    def documents(self, rows: np.ndarray, epochs: np.ndarray) -> pa.Table:
+        """Pieces of plan rows (int64 [n]) in their epochs (int64 [n]), row by row as given.
 
         Columns: row int64, piece int32 (as in ``segments``), of the document id, source,
         source_id, url, and of the piece start int64 and length int32 in tokens.
         """
-        first = self.plan.offsets[rows]
-        count = self.plan.offsets[rows + 1] - first
-        piece = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        at = np.repeat(first, count) + piece
-        found = self.tokens.documents(self.plan.document[at])
+        of, piece, document, start, length = self._pieces(rows, epochs)
+        found = self.tokens.documents(document)
         columns = {
-            "row": np.repeat(rows, count),
+            "row": rows[of],
             "piece": piece.astype(np.int32),
             **dict(zip(found.schema.names, found.columns, strict=True)),
-            "start": self.plan.start[at],
-            "length": self.plan.length[at],
+            "start": start,
+            "length": length.astype(np.int32),
         }
         return pa.table(columns)
+
+    def _pieces(self, rows: np.ndarray, epochs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Index in ``rows``, number in the row, document, start and length of each piece."""
+        plan = self.pieces
+        if self.plan.packing == "pairs":
+            partners, splits = pairing.draw(plan, rows, epochs, self.order.seed)
+            follows = partners == rows
+            rest = np.minimum(plan.length[partners], self.sequence - pairing.AROUND - splits)
+            both = np.stack([rows, partners], axis=1).ravel()
+            start = np.stack([plan.start[rows], plan.start[partners] + follows * splits], axis=1)
+            second = np.where(follows, plan.length[rows] - splits, rest)
+            length = np.stack([splits, second], axis=1).ravel()
+            of, number = np.repeat(np.arange(len(rows)), 2), np.tile([0, 1], len(rows))
+            there = length > 0
+            pieces = (of, number, plan.document[both], start.ravel(), length)
+            return tuple(one[there] for one in pieces)
+        first = plan.offsets[rows]
+        count = plan.offsets[rows + 1] - first
+        number = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        at = np.repeat(first, count) + number
+        of = np.repeat(np.arange(len(rows)), count)
+        return of, number, plan.document[at], plan.start[at], plan.length[at]
 
     def steps_of(self, document: bytes, steps: int) -> list[tuple[int, int]]:
         """(epoch, step) of each reading of a document (id, 16 bytes) in the steps [0, ``steps``).
@@ -199,79 +253,16 @@ class TokenLoader:
                 f"no token shard holds document {document.hex()}",
                 remedy="ask `forge explain` of the clean run whether it was kept",
             )
-        pieces = np.flatnonzero(np.isin(self.plan.document, numbers))
-        rows = np.unique(np.searchsorted(self.plan.offsets, pieces, side="right") - 1)
-        found = self.order.readings(rows, steps * self.global_batch)
+        end = steps * self.global_batch
+        if self.plan.packing == "pairs":  # who a row's partner is can only be drawn
+            found: list[tuple[int, int]] = []
+            for low in range(0, end, _SCAN):
+                rows, epochs = self.order.at(low, min(_SCAN, end - low))
+                of, _, read, _, _ = self._pieces(rows, epochs)
+                at = np.unique(of[np.isin(read, numbers)])
+                found += zip(epochs[at].tolist(), (low + at).tolist(), strict=True)
+        else:
+            pieces = np.flatnonzero(np.isin(self.pieces.document, numbers))
+            rows = np.unique(np.searchsorted(self.pieces.offsets, pieces, side="right") - 1)
+            found = self.order.readings(rows, end)
         return sorted({(epoch, position // self.global_batch) for epoch, position in found})
-
-
-def _weights(folders: Sequence[str], weights: Mapping[str, float]) -> list[float]:
-    """Weight of each folder; raises SpecError unless each has one, over 0, and no other has."""
-    given = {str(Path(folder)): weight for folder, weight in weights.items()}
-    names = [str(Path(folder)) for folder in folders]
-    for name, weight in given.items():
-        if name not in names:
-            raise SpecError(f"weights names '{name}', no input", remedy=nearest(name, names))
-        if not weight > 0:
-            raise SpecError(f"weight {weight} of '{name}'", expected="a number over 0")
-    for name in names:
-        if name not in given:
-            raise SpecError(f"weights leaves out '{name}'", remedy="give every input a weight")
-    return [given[name] for name in names]
-
-
-# -- plans -------------------------------------------------------------------------------------
-
-
-def _planned(
-    key: Mapping[str, Any], tokens: Tokens, folder: str | None
-) -> tuple[Rows, tuple[int, ...]]:
-    """Return the plan of ``key`` and the rows at which its streams begin and end.
-
-    A stored plan is an Arrow file, mapped: a row a row, the list of its pieces.
-    """
-    if folder is None:
-        return _read_plan(_make_plan(key, tokens))
-    name = f"plan-{hashlib.sha256(canonical(key).encode()).hexdigest()[:16]}.arrow"
-    path = Path(join(folder, name))
-    if not path.exists():
-        plan = _make_plan(key, tokens)
-        writer = ShardWriter(folder, name, plan.schema, compress=False)
-        writer.write(plan)
-        writer.close()
-    try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-            return _read_plan(reader.get_batch(0))
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RunError(f"not a plan: {error}", file=str(path), remedy="delete it") from None
-
-
-def _make_plan(key: Mapping[str, Any], tokens: Tokens) -> pa.RecordBatch:
-    lengths = tokens.lengths(key["heldout"], key["split"])
-    parts, bounds = [], [0]
-    for low, high in pairwise(key["streams"]):
-        part = _PLANNERS[key["packing"]](lengths[low:high], key["sequence"])
-        if len(part.offsets) == 1:
-            raise InputError(
-                f"the {key['split']} split holds none of {high - low} documents",
-                remedy="change data.heldout or tokenize more documents",
-            )
-        parts.append(part._replace(document=part.document + low))
-        bounds.append(bounds[-1] + len(part.offsets) - 1)
-    counts = np.concatenate([np.diff(part.offsets) for part in parts])
-    columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in _PIECE]
-    pieces = pa.StructArray.from_arrays([pa.array(one) for one in columns], fields=list(_PIECE))
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    rows = pa.LargeListArray.from_arrays(pa.array(offsets), pieces)
-    schema = pa.schema(
-        [pa.field("pieces", rows.type)], {"key": canonical(key), "streams": json.dumps(bounds)}
-    )
-    return pa.RecordBatch.from_arrays([rows], schema=schema)
-
-
-def _read_plan(plan: pa.RecordBatch) -> tuple[Rows, tuple[int, ...]]:
-    column = plan.column("pieces")
-    pieces = [column.values.field(index).to_numpy() for index in range(len(_PIECE))]
-    return Rows(column.offsets.to_numpy(), *pieces), tuple(
-        json.loads(plan.schema.metadata[b"streams"])
-    )

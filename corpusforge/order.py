@@ -7,7 +7,7 @@ its own Feistel order. Nothing is drawn, so any position is known alone and none
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,6 +32,7 @@ class Order:
     bounds: tuple[int, ...]
     shares: tuple[int, ...]
     seed: int
+    block: int = 1  # rows that are read together: blocks in Feistel order, then the rows of each
 
     def at(self, position: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and their epochs, int64 [count] each, at ``position`` and on."""
@@ -44,9 +45,44 @@ class Order:
                 low, high = max(start, epoch * size), min(stop, (epoch + 1) * size)
                 here = places[low - start : high - start]
                 local = np.arange(low - epoch * size, high - epoch * size)
-                rows[here] = permute(local, size, self.seed, epoch) + first
+                rows[here] = self._shuffle(permute, local, size, epoch) + first
                 epochs[here] = epoch
         return rows, epochs
+
+    def read(self, position: int) -> list[int]:
+        """Rows of each stream that were read before ``position``."""
+        counts, left = [], position
+        for share in self.shares:
+            counts.append(left * share // WHOLE)
+            left -= counts[-1]
+        return counts
+
+    def _shuffle(
+        self,
+        way: Callable[[np.ndarray, int, int, int], np.ndarray],
+        numbers: np.ndarray,
+        size: int,
+        epoch: int,
+    ) -> np.ndarray:
+        """Permute or invert ``numbers`` in the order of an epoch of a stream of ``size`` rows.
+
+        The rows that fill no block come last.
+        """
+        if self.block == 1:
+            return way(numbers, size, self.seed, epoch)
+        blocks = size // self.block
+        out = np.empty(len(numbers), dtype=np.int64)
+        at = numbers // self.block
+        for number in np.unique(at).tolist():
+            here, inside = at == number, numbers[at == number] - number * self.block
+            if number == blocks:
+                key, place, width = 0, blocks, size - blocks * self.block
+            else:
+                place = int(way(np.array([number]), blocks, self.seed, epoch)[0])
+                key, width = 1 + (number if way is invert else place), self.block
+            inside = way(inside, width, self.seed, (epoch + 1) << 40 | key)
+            out[here] = inside + place * self.block
+        return out
 
     def _streams(self, position: int, count: int) -> Iterator[tuple[int, np.ndarray, int]]:
         """Yield each stream that is read, its places in [0, count), its counter at the first.
@@ -68,7 +104,7 @@ class Order:
         for stream, (first, last) in enumerate(pairwise(self.bounds)):
             mine, size, epoch = rows[(rows >= first) & (rows < last)] - first, last - first, 0
             while len(mine) and self._position(stream, epoch * size) < end:
-                counters = invert(mine, size, self.seed, epoch) + epoch * size
+                counters = self._shuffle(invert, mine, size, epoch) + epoch * size
                 positions = [self._position(stream, counter) for counter in counters.tolist()]
                 found += [(epoch, position) for position in positions if position < end]
                 epoch += 1

@@ -25,7 +25,7 @@ from corpusforge.schema import LEDGER
 from corpusforge.shard import read_batches
 from corpusforge.spec import CleanSpec
 from corpusforge.stages import again
-from corpusforge.stages.clean import judge_of
+from corpusforge.stages.clean import choose, judge_of
 from corpusforge.transforms.judge import Judge
 from corpusforge.transforms.mark import Mark
 
@@ -123,12 +123,19 @@ def check(root: str, run: Manifest, spec: CleanSpec) -> tuple[str, ...]:
             raise _again(key, "it is settled before documents are judged")
         if key == "dedup.exact" and spec.dedup.exact != "none":
             raise _again(f"{key} = {spec.dedup.exact}", "its keys were not stored")
-    judge = judge_of(spec)
+    before, after = ([(s.prefix, s.edits) for s in choose(c).scopes] for c in (old, spec))
+    if before[1:] != after[1:]:
+        key = next((c.partition(" (")[0] for c in changed if c.startswith("rules.")), "rules")
+        raise _again(key, "a rule set that edits texts changes, and texts were edited before")
     for unit in again.units_of(root):
-        stored = {*again.columns(root, unit.name), *LEDGER.names}
-        for rule in judge.rules:
+        stored = again.columns(root, unit.name).names
+        for rule in choose(spec).rules:
             if rule.signal not in stored:
                 raise _again(rule.id, f"the run did not store its signal '{rule.signal}'")
+        for batch in read_batches(root, f"ledger/{unit.name}.parquet", ["stage"]):
+            for stage in pc.unique(batch.column("stage").drop_null()).to_pylist():
+                if stage not in (*again.DECIDED_BEFORE, *again.DECIDED_ANEW):
+                    raise _again(f"stage {stage}", "its verdicts depend on those of rules")
     return changed
 
 

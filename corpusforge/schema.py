@@ -25,6 +25,16 @@ DOCUMENT = pa.schema(
     ]
 )
 
+EXTRACTED = pa.schema(  # what a page states of itself, and what extraction kept of it
+    [
+        pa.field("canonical_url", pa.string()),  # absolute http(s), no fragment
+        pa.field("published", pa.string()),  # YYYY-MM-DD; `date` is when the page was fetched
+        pa.field("declared_language", pa.string()),  # primary subtag of BCP 47
+        pa.field("blocks_kept", pa.int32()),
+        pa.field("blocks_seen", pa.int32()),
+    ]
+)
+
 REASON = pa.struct(
     [
         ("rule", pa.string()),
@@ -34,6 +44,15 @@ REASON = pa.struct(
         ("threshold", pa.float64()),
     ]
 )
+
+EDIT = pa.struct(
+    [
+        ("rule", pa.string()),
+        ("count", pa.int64()),  # lines or other pieces that the rule cut out or replaced
+    ]
+)
+
+EDITS = pa.field("edits", pa.list_(EDIT))
 
 VERDICT = pa.schema(
     [
@@ -54,6 +73,8 @@ LANGUAGE = pa.schema(
         pa.field("language_score", pa.float32()),  # rounded to 1e-3
     ]
 )
+
+QUALITY = pa.field("quality_score", pa.float64())  # of a model, rounded to 1e-3; see quality.py
 
 SIGNATURE = pa.schema(
     [
@@ -79,6 +100,7 @@ LEDGER = pa.schema(
         *[DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")],
         *[DOCUMENT.field(name) for name in ("source_id", "url")],
         *VERDICT,
+        EDITS,
         pa.field("duplicate_of", pa.binary(16)),
         pa.field("similarity", pa.float32()),
         *LANGUAGE,
@@ -89,7 +111,7 @@ LEDGER = pa.schema(
     ]
 )
 
-CORPUS = pa.schema([*DOCUMENT, *LANGUAGE])  # columns that every corpus shard has
+CORPUS = pa.schema([*DOCUMENT, *EXTRACTED, *LANGUAGE])  # columns that every corpus shard has
 
 
 def tokens_schema(width: int) -> pa.Schema:

@@ -7,6 +7,7 @@ where they lie when they are asked for.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge.errors import InputError, UsageError
+from corpusforge.errors import InputError, SpecError, UsageError, nearest
 from corpusforge.kernels.packing import Shards
 from corpusforge.manifest import Manifest, read
 from corpusforge.schema import check, tokens_schema
-from corpusforge.shard import Shard, join
+from corpusforge.shard import AtomicFile, Shard, file_sha256, join
 
 _AGAIN = "run `forge tokenize` again"
 _PROVENANCE = pa.schema(
@@ -96,10 +97,110 @@ class Tokens:
             parts.append(np.where(out == (split == "heldout"), size, 0))
         return np.concatenate(parts)
 
+    def streams(self, by: str, names: Sequence[str]) -> np.ndarray:
+        """Index in ``names`` of each document's stream, int32 [documents].
+
+        ``by`` is "folder", "source" or "language". A source is called by its path or by its label;
+        the name "*" takes all that no other name does. Raises SpecError for a document without a
+        stream and for a name without documents.
+        """
+        if by == "folder":
+            at = [names.index(folder) for folder in self.folders]
+            return np.repeat(np.array(at, dtype=np.int32), np.diff(self.bounds))
+        place = {name: index for index, name in enumerate(names)}
+        other, parts, seen = place.get("*", -1), [], set()
+        for one in self.batches:
+            values = [value or "" for value in one.column(by).dictionary.to_pylist()]
+            seen.update(values)
+            labels = [value.partition("/")[0] if by == "source" else value for value in values]
+            table = [
+                place.get(value, place.get(label, other))
+                for value, label in zip(values, labels, strict=True)
+            ]
+            table.append(place.get("", other))  # of a null
+            index = one.column(by).indices.fill_null(len(values)).to_numpy()
+            parts.append(np.array(table, dtype=np.int32)[index])
+        found = np.concatenate(parts)
+        known = sorted(seen)
+        if (found < 0).any():
+            left = [value for value in known if value not in place and "*" not in place]
+            raise SpecError(
+                f"weights leaves out the {by} {', '.join(left[:5])}",
+                remedy='give each a weight, or all others one by "*"',
+            )
+        for index, name in enumerate(names):
+            if name != "*" and not (found == index).any():
+                raise SpecError(f"weights names '{name}', no {by}", remedy=nearest(name, known))
+        return found
+
+    def verify(self, memory: str | None = None) -> None:
+        """Check the shards: checksums, ids inside the vocabulary, no document without tokens.
+
+        With ``memory``, a file, shards that it names with their present size and time of change
+        were checked before and are not read again. Raises InputError naming the first bad shard.
+        """
+        known: dict[str, list[int]] = {}
+        if memory and Path(memory).exists():
+            known = json.loads(Path(memory).read_text(encoding="utf-8"))
+        seen = {}
+        for folder in self.folders:
+            for shard in read(folder, "tokenize").in_folder("tokens"):
+                status = Path(join(folder, shard.name)).stat()
+                key, value = f"{folder} {shard.sha256}", [status.st_size, status.st_mtime_ns]
+                seen[key] = value
+                if known.get(key) != value and file_sha256(folder, shard.name)[1] != shard.sha256:
+                    raise InputError(
+                        "the checksum is not that of the manifest",
+                        file=join(folder, shard.name),
+                        remedy=_AGAIN,
+                    )
+        if known == seen:
+            return
+        size = self.tokenizer["vocab_size"]
+        for one in self.batches:
+            ids, where = one.column("ids"), one.column("source")[0].as_py()
+            if (np.diff(ids.offsets.to_numpy()) <= 0).any():
+                raise InputError("a document without tokens", file=where, remedy=_AGAIN)
+            if (largest := int(ids.values.to_numpy().max())) >= size:
+                raise InputError(
+                    f"token id {largest}",
+                    file=where,
+                    expected=f"below {size}, the vocabulary of the tokenizer",
+                    remedy=_AGAIN,
+                )
+        if memory:
+            file = AtomicFile(memory)
+            file.write(json.dumps(seen).encode())
+            file.commit()
+
     def numbers(self, document: bytes) -> np.ndarray:
         """Numbers int64 [n] of the documents with this id (16 bytes)."""
         ids = pa.chunked_array([one.column("id") for one in self.batches])
         return np.flatnonzero(pc.equal(ids, pa.scalar(document, pa.binary(16))).to_numpy())
+
+    def find(self, key: str) -> dict[str, Any]:
+        """Return id, source, source_id, url of the document with this id (hex), source id or URL.
+
+        Of several of one URL, the first. Raises InputError where there is none.
+        """
+        named = {key, f"<{key}>"}  # record ids of WARC files stand in brackets
+        for one in self.batches:
+            match = pc.or_kleene(
+                pc.is_in(one.column("url"), value_set=pa.array(named)),
+                pc.is_in(one.column("source_id"), value_set=pa.array(named)),
+            )
+            if len(key) == 32 and set(key) <= set("0123456789abcdef"):
+                same = pc.equal(one.column("id"), pa.scalar(bytes.fromhex(key), pa.binary(16)))
+                match = pc.or_kleene(match, same)
+            at = np.flatnonzero(pc.fill_null(match, False).to_numpy(zero_copy_only=False))
+            if len(at):
+                row = pa.table(one.select(_PROVENANCE.names).slice(at[0], 1)).cast(_PROVENANCE)
+                return dict(row.to_pylist()[0])
+        raise InputError(
+            f"no token shard holds '{key}'",
+            file=self.folders[0],
+            remedy="ask `forge explain` of the clean run whether it was kept",
+        )
 
     def documents(self, numbers: np.ndarray) -> pa.Table:
         """Columns id, source, source_id, url of the documents ``numbers``, in the order given."""

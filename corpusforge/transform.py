@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge.schema import REASON
+from corpusforge.schema import EDIT, REASON
 
 
 class Transform(Protocol):
@@ -92,6 +92,30 @@ def decide(
         where = np.arange(batch.num_rows) + np.where(mask, batch.num_rows, 0)
         batch = put(batch, "reasons", both.take(pa.array(where)))
     return batch
+
+
+def note_edits(batch: pa.RecordBatch, rules: Sequence[str], counts: np.ndarray) -> pa.RecordBatch:
+    """Add to the column ``edits`` what each of ``rules`` cut: ``counts`` (rows, rules) int64.
+
+    Rules that cut nothing are not listed; a row that nothing was cut from stays null.
+    """
+    rows, which = np.nonzero(counts)
+    new = pa.StructArray.from_arrays(
+        [pa.array(rules, pa.string()).take(pa.array(which)), pa.array(counts[rows, which])],
+        fields=list(EDIT),
+    )
+    if "edits" in batch.schema.names:
+        old = batch.column("edits")
+        rows = np.concatenate([pc.list_parent_indices(old).to_numpy(), rows])
+        order = np.argsort(rows, kind="stable")
+        new = pa.chunked_array([old.flatten(), new]).combine_chunks().take(pa.array(order))
+    lengths = np.bincount(rows, minlength=batch.num_rows)
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    lists = pa.ListArray.from_arrays(
+        pa.array(offsets), new, type=pa.list_(EDIT), mask=pa.array(lengths == 0)
+    )
+    return put(batch, "edits", lists)
 
 
 def reasons_array(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corpusforge import attribution, ledger, manifest, readers, rules
+from corpusforge import attribution, ledger, manifest, readers
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, RunError, UsageError
 from corpusforge.kernels import digest
@@ -40,7 +40,7 @@ def clean(
     max_failed_share: float | None,
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.clean``."""
-    rules.load(spec.rules)  # a wrong rule name is told before anything is read
+    stages.stored(spec)  # a wrong rule or signal name is told before anything is read
     units = plan(inputs, spec)
     spec = spec.model_copy(update={"inputs": []})  # paths are not part of what a run is
     with RunFolder(output, "clean", spec, fresh=fresh) as run:

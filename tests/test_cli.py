@@ -73,7 +73,7 @@ PLAIN = ("--set", "rules.use=[]", "--set", "dedup.near=none", "--quiet")
         (
             ["clean", "notes.jsonl", "--spec", "nope"],
             2,
-            "no spec is called 'nope'; give a TOML file",
+            "no spec is called 'nope'; did you mean",
         ),
         (["claen"], 2, "No such command 'claen'"),
     ],
@@ -217,6 +217,11 @@ def test_bare_commands_work_in_order(notes, tmp_path, monkeypatch):
     assert (code, out.startswith("steps 3 · loss ")) == (0, True), err
     code, out, _ = forge("explain", "run/model", "--step", "2")
     assert (code, "https://example.org/" in out) == (0, True)
+    read = json.loads(forge("explain", "run/model", "--step", "2", "--json")[1])["documents"]
+    steps = json.loads(forge("explain", "run/model", read[0]["url"], "--json")[1])["steps"]
+    assert {"epoch": 0, "step": 2} in steps
+    code, _, err = forge("explain", "run/model", "https://example.org/none")
+    assert (code, "no token shard holds 'https://example.org/none'" in err) == (3, True)
     for run in ("run/clean", "run/tok", "run/model"):
         assert forge("verify", run)[0] == 0
         assert forge("report", run)[0] == 0
@@ -226,10 +231,19 @@ def test_bare_commands_work_in_order(notes, tmp_path, monkeypatch):
     assert Path("out/tokenizer.json").exists()
 
 
+def commands():
+    """Every command by its words, those of groups too."""
+    found = {}
+    for name, command in main.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= {f"{name} {key}": one for key, one in inner.items()} if inner else {name: command}
+    return found
+
+
 def test_every_command_has_help_with_an_example():
     """--help of each command shows an example and the common options."""
-    for name, command in main.commands.items():
-        code, out, _ = forge(name, "--help")
+    for name, command in commands().items():
+        code, out, _ = forge(*name.split(), "--help")
         assert code == 0
         assert f"forge {name}" in out.split("Options:")[0], name
         assert "--json" in out, name
@@ -251,8 +265,11 @@ def test_the_flags_stay_few():
         "generate": {"model", "prompt", "tokens", "temperature", "seed"},
         "doctor": set(),
         "demo": {"output"},
+        "rules list": set(),
+        "rules show": {"rule_set", "dialect"},
+        "rules diff": {"before", "after"},
     }
-    found = {name: {p.name for p in c.params} - common for name, c in main.commands.items()}
+    found = {name: {p.name for p in c.params} - common for name, c in commands().items()}
     assert found == want
 
 

@@ -126,6 +126,16 @@ def test_removed_documents_name_a_kept_survivor(clean):
     assert all(row["duplicate_of"] in kept and row["similarity"] >= 0.7 for row in removed)
 
 
+def test_explain_shows_what_a_page_states(clean):
+    """Title and blocks of a page of the sample, from the file that holds its text."""
+    url = "https://www.debian.org/releases/bookworm/arm64/ch08s06.en.html"
+    (row,) = explain.document(clean[0], url)
+    said = explain.describe(clean[0], row)
+    assert row["stated"]["title"] == "8.6. Recovering a Broken System"
+    assert "\n  title 8.6. Recovering a Broken System\n" in said
+    assert f"{row['stated']['blocks_kept']} of {row['stated']['blocks_seen']} blocks kept" in said
+
+
 def test_other_tools_read_ledger_and_signals(clean):
     """They are plain Parquet."""
     ledger = pq.read_table(Path(clean[0], "ledger"))

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 STD = set(sys.stdlib_module_names)
 KERNEL_LIBRARIES = {
     *("numpy", "numba", "pyarrow", "selectolax", "resiliparse", "trafilatura"),
-    *("xxhash", "fasttext", "datasketch"),
+    *("xxhash", "fasttext", "datasketch", "spacy"),
 }
 TRAIN_PARTS = {"spec", "schema", "manifest", "tokenizer", "loader", "errors", "run"}
 

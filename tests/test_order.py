@@ -13,11 +13,13 @@ from corpusforge.order import Order, shares
 
 @st.composite
 def orders(draw):
-    """An order of one to four streams of 1 to 40 rows."""
+    """An order of one to four streams of 1 to 40 rows, by rows or by blocks."""
     sizes = draw(st.lists(st.integers(1, 40), min_size=1, max_size=4))
     weights = draw(st.lists(st.floats(0.01, 100), min_size=len(sizes), max_size=len(sizes)))
     bounds = tuple(np.cumsum([0, *sizes]).tolist())
-    return Order(bounds, shares(weights), draw(st.integers(0, 1 << 64)))
+    return Order(
+        bounds, shares(weights), draw(st.integers(0, 1 << 64)), draw(st.sampled_from([1, 1, 3, 8]))
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -55,6 +57,28 @@ def test_readings_are_those_of_the_order(order, end, data):
     expected = [(int(epochs[at]), at) for at in range(end) if int(rows[at]) in chosen]
     found = order.readings(np.array(sorted(chosen), dtype=np.int64), end)
     assert found == sorted(expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 200), st.integers(2, 20), st.integers(0, 3))
+def test_blocks_are_read_one_after_the_other(size, block, epoch):
+    """In block order each run of ``block`` positions reads one block, the rest comes last."""
+    order = Order((0, size), shares([1.0]), 3, block)
+    rows, _ = order.at(epoch * size, size)
+    whole = size // block * block
+    read = rows[:whole].reshape(-1, block) // block
+    assert (read == read[:, :1]).all()
+    assert np.array_equal(np.sort(rows[whole:]), np.arange(whole, size))
+
+
+@settings(max_examples=60, deadline=None)
+@given(orders(), st.integers(0, 400))
+def test_read_counts_the_rows_of_each_stream(order, position):
+    """The counters are the numbers of rows that came from each stream."""
+    rows, _ = order.at(0, position)
+    streams = np.searchsorted(order.bounds, rows, side="right") - 1
+    expected = np.bincount(streams, minlength=len(order.shares))
+    assert order.read(position) == expected.tolist()
 
 
 @pytest.mark.parametrize("weights", [[1, 1], [7, 2, 1], [0.05, 3, 3, 0.2]])

@@ -57,6 +57,14 @@ def test_a_wrong_override_is_one_line(override, message):
     assert caught.value.exit_code == 2
 
 
+def test_links_need_markdown():
+    """Plain text cannot hold links: the error says what to set."""
+    with pytest.raises(SpecError, match="plain text has no links") as caught:
+        specs.load(specs.CleanSpec, overrides=["extract.links=true"])
+    assert "markdown" in str(caught.value)
+    specs.load(specs.CleanSpec, overrides=["extract.links=true", "extract.output=markdown"])
+
+
 def test_overrides_win_over_the_file(tmp_path):
     """Defaults < file < --set."""
     path = tmp_path / "my.toml"

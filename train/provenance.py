@@ -1,4 +1,4 @@
-"""From a training step to the documents it read: recomputed from spec and plan, never logged."""
+"""From a training step to its documents and back: recomputed from spec and plan, never logged."""
 
 from __future__ import annotations
 
@@ -17,12 +17,36 @@ def documents_of_step(root: str, step: int) -> list[dict[str, Any]]:
 
     Each is {row, piece, id (hex), source, source_id, url, start, length}.
     """
+    loader, steps = _loader(root)
+    if not 1 <= step <= steps:
+        raise UsageError(
+            f"--step {step}", expected=f"1 to {steps}", remedy="name a step of this run"
+        )
+    batch = loader.batch((step - 1) * loader.global_batch)
+    pieces = loader.documents(batch.rows, batch.epochs)
+    return [{**row, "id": row["id"].hex()} for row in pieces.to_pylist()]
+
+
+def steps_of_document(root: str, key: str) -> dict[str, Any]:
+    """The optimizer steps (from 1) of a finished model that read a document, by epoch.
+
+    ``key`` is its id (hex), source id or URL; {id, source, source_id, url, heldout, steps}, steps
+    as [{epoch, step}]. Raises InputError where no token folder of the model holds it.
+    """
+    loader, steps = _loader(root)
+    found = loader.tokens.find(key)
+    read = loader.steps_of(found["id"], steps)
+    return {
+        **found,
+        "id": found["id"].hex(),
+        "steps": [{"epoch": epoch, "step": step + 1} for epoch, step in read],
+    }
+
+
+def _loader(root: str) -> tuple[TokenLoader, int]:
+    """The training rows of a finished model, which must still be there, and its steps."""
     run = manifest.read(root, "train")
     spec = parse(TrainSpec, run.spec, file=root)
-    if not 1 <= step <= spec.run.steps:
-        raise UsageError(
-            f"--step {step}", expected=f"1 to {spec.run.steps}", remedy="name a step of this run"
-        )
     for parent in run.facts["parents"]:
         now = manifest.read(parent["path"], "tokenize").content
         if now != parent["content"]:
@@ -33,12 +57,4 @@ def documents_of_step(root: str, step: int) -> list[dict[str, Any]]:
                 remedy="make it again as it was, or train on what it holds now",
             )
     folders = [parent["path"] for parent in run.facts["parents"]]
-    loader = training_rows(folders, spec, f"{root}/{PLANS}")
-    loader.load_state(_state_before(loader, step))
-    pieces = loader.documents(next(loader).rows)
-    return [{**row, "id": row["id"].hex()} for row in pieces.to_pylist()]
-
-
-def _state_before(loader: TokenLoader, step: int) -> dict[str, Any]:
-    state = loader.state()
-    return {**state, "position": (step - 1) * loader.global_batch}
+    return training_rows(folders, spec, f"{root}/{PLANS}"), spec.run.steps

@@ -33,6 +33,7 @@ from .schedule import learning_rate
 Progress = Callable[[dict[str, Any]], None]
 
 PLANS = "plans"
+VERIFIED = "verified.json"
 TOKENIZER = "tokenizer"
 CONTINUATIONS = 3
 PROMPT_TOKENS = 16
@@ -60,6 +61,7 @@ def train(
     Returns:
         steps, tokens (targets learned from), parameters, first_loss, last_loss, heldout_loss,
         perplexity and bits_per_byte of held-out text (None without held-out documents),
+        epochs (how often each stream of the mixture was read; "" is the whole),
         checkpoint (path under ``out``), continuations (strings).
 
     Raises KeyboardInterrupt after SIGINT or SIGTERM, when the state is saved; RunError for a
@@ -86,7 +88,10 @@ def training_rows(folders: Sequence[str], spec: TrainSpec, plan_folder: str) -> 
         split="train",
         heldout=spec.data.heldout,
         plan_folder=plan_folder,
-        weights=spec.weights or None,
+        weights=spec.weights,
+        epochs=spec.epochs,
+        by=spec.data.by,
+        block=spec.data.block,
     )
 
 
@@ -99,6 +104,7 @@ class Trainer:
         self.root, self.spec, self.report = root, spec, report
         plans = str(root / PLANS)
         self.loader = training_rows(folders, spec, plans)
+        self.loader.tokens.verify(str(root / PLANS / VERIFIED))
         self.heldout = heldout_loader(folders, spec, plans) if spec.data.heldout else None
         tokenizer = self.loader.tokens.tokenizer
         self.objective = objective(spec)
@@ -174,7 +180,7 @@ class Trainer:
         return heldout(self.model, self.objective, self.heldout, rows)
 
     def _not_finite(self, loss: float, norm: float, batch: Batch) -> RunError:
-        pieces = self.loader.documents(batch.rows)
+        pieces = self.loader.documents(batch.rows, batch.epochs)
         names = [
             row["url"] or row["source_id"] or row["id"].hex()
             for row in pieces.select(["url", "source_id", "id"]).slice(0, 3).to_pylist()
@@ -233,7 +239,7 @@ class Trainer:
 
     def _spec(self) -> dict[str, Any]:
         """The spec without paths: the data are known by their digest."""
-        return self.spec.model_dump(mode="json", exclude={"inputs", "weights"})
+        return self.spec.model_dump(mode="json", exclude={"inputs", "weights", "epochs"})
 
     def _adopt_tokenizer(self, folder: str) -> None:
         """Keep the tokenizer with the model, so that its folder stands alone."""
@@ -260,6 +266,7 @@ class Trainer:
             "heldout_loss": last.get("heldout_loss"),
             "perplexity": last.get("perplexity"),
             "bits_per_byte": last.get("bits_per_byte"),
+            "epochs": self.loader.epochs(),
             "checkpoint": f"{checkpoint.FOLDER}/{self.checkpoint.path.name}",
             "continuations": self._continuations(),
         }

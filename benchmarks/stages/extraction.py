@@ -1,6 +1,7 @@
 """HTML to the text of the main content, str in and str out; MB of HTML.
 
-trafilatura with its defaults, which include comments as text and tables.
+trafilatura with its defaults, which include comments as text and tables. `table.py` compares more
+extractors, and their texts too.
 """
 
 import json

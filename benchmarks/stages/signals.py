@@ -1,13 +1,15 @@
-"""Signals and verdicts of the Gopher and FineWeb rules; MB of text.
+"""Signals and verdicts of the Gopher, FineWeb and C4 rules; MB of text.
 
-forge measures every signal and names every failing rule; datatrove stops at the first that fails.
+``forge`` measures every general signal and judges by the forge sets that read them; ``six`` decides
+what datatrove's six filters do, in its dialect and near its words, each filter on the untouched
+text. Both name every failing rule; datatrove stops at the first.
 """
 
 import json
 
 INPUT = "texts"
 MEGABYTES = 2.0
-CONTESTANTS = {"forge": None, "datatrove": "datatrove"}
+CONTESTANTS = {"forge": None, "six": None, "datatrove": "datatrove"}
 
 
 def _texts(path):
@@ -18,47 +20,74 @@ def _done(texts):
     return {"MB": sum(len(text.encode()) for text in texts) / 1e6, "docs": len(texts)}
 
 
-def forge(path):
-    """The kernel ``signals.measure`` and the judge of stored signals."""
+def _ours(path, *choices):
     import pyarrow as pa
 
     from corpusforge import rules
-    from corpusforge.kernels import signals
+    from corpusforge.schema import LANGUAGE, VERDICT
+    from corpusforge.transforms.edit import Edit
     from corpusforge.transforms.judge import judge_signals
+    from corpusforge.transforms.measure import Measure
 
     texts = _texts(path)
-    column = pa.array(texts)
-    chosen = rules.load({"use": ["gopher-repetition", "gopher-quality", "fineweb"]})
-    language = pa.array(["en"] * len(texts))
-    score = pa.array([1.0] * len(texts), pa.float32())
+    columns = {"id": [b""] * len(texts), "text": texts, "outcome": ["kept"] * len(texts)}
+    columns |= {"language": ["en"] * len(texts), "language_score": [1.0] * len(texts)}
+    columns = {name: pa.array(values) for name, values in columns.items()}
+    for one in (*VERDICT, *LANGUAGE):
+        columns.setdefault(one.name, pa.nulls(len(texts), one.type))
+    batch = pa.RecordBatch.from_pydict(columns)
+    chosen = [rules.choose(choice) for choice in choices]
+    families = [family for one in chosen for family in one.scopes[0].families]
 
     def work():
-        measured = {name: pa.array(values) for name, values in signals.measure(column).items()}
-        columns = {"language": language, "language_score": score, **measured}
-        judge_signals(pa.table(columns), chosen)
+        measured = Measure(tuple(dict.fromkeys(families)))(batch)
+        for one in chosen:
+            after = measured
+            for scope in one.scopes[1:]:
+                after = Edit(scope)(after)
+            judge_signals(after, one.rules)
         return _done(texts)
 
     return work
 
 
+def forge(path):
+    """Every general signal, three sets of rules."""
+    return _ours(path, {"use": ["gopher-repetition", "gopher-quality", "fineweb"]})
+
+
+def six(path):
+    """The sets of datatrove's dialect, each alone."""
+    judging = ["gopher-repetition", "gopher-quality", "fineweb", "c4-paragraph"]
+    sets = (judging, ["c4"], ["c4-no-punct"])
+    return _ours(path, *({"dialect": "datatrove", "use": use} for use in sets))
+
+
 def datatrove(path):
-    """Its three filters in FineWeb's order, with its English words (spaCy)."""
+    """Its six filters, each on the untouched text, with its English words (spaCy)."""
     from datatrove.data import Document
     from datatrove.pipeline.filters import (
+        C4ParagraphFilter,
+        C4QualityFilter,
         FineWebQualityFilter,
         GopherQualityFilter,
         GopherRepetitionFilter,
     )
 
     texts = _texts(path)
-    filters = [GopherRepetitionFilter(), GopherQualityFilter(), FineWebQualityFilter()]
+    filters = [
+        GopherRepetitionFilter(),
+        GopherQualityFilter(),
+        FineWebQualityFilter(),
+        C4ParagraphFilter(),
+        C4QualityFilter(),
+        C4QualityFilter(filter_no_terminal_punct=False),
+    ]
 
     def work():
         for number, text in enumerate(texts):
-            document = Document(text=text, id=str(number))
             for one in filters:
-                if one.filter(document) is not True:
-                    break
+                one.filter(Document(text=text, id=str(number)))
         return _done(texts)
 
     return work

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import click
 
+from . import classify as quality
 from . import look, make
 from . import replay as replaying
+from . import rules as rule_sets
 from .options import Forge
 
 COMMANDS = (
@@ -18,10 +20,12 @@ COMMANDS = (
     make.train,
     look.explain,
     replaying.replay,
+    quality.classify,
     look.verify,
     look.export,
     look.report,
     look.generate,
+    rule_sets.rules_group,
     look.doctor,
     make.demo,
 )

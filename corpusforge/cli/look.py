@@ -15,7 +15,9 @@ from .options import answer, common, refuse
 @click.option("--step", type=int, metavar="N", help="The documents that training step N read.")
 @common
 def explain(run: str, document: str | None, step: int | None, as_json: bool, **given: Any) -> None:
-    """Say why a document (URL, id or source id) is kept, dropped or failed, or what a step read.
+    """Say why a document (URL, id or source id) is kept, dropped or failed.
+
+    Of a model: which training steps read it, or what a step read.
 
     Example: forge explain run/clean https://a.b/c
     """

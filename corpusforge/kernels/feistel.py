@@ -25,6 +25,8 @@ _MIX_SECOND = np.uint64(_SECOND)
 _S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
 _ONE = np.uint64(1)
 
+GOLDEN = np.uint64(_GOLDEN)  # step of the counter of SplitMix64
+
 
 def splitmix64(state: int) -> int:
     """Output of SplitMix64 for ``state`` (Steele, Lea, Flood 2014), both modulo 2^64."""
@@ -59,8 +61,8 @@ def _half(n: int) -> int:
 
 
 @kernel
-def _round(half: np.uint64, key: np.uint64) -> np.uint64:
-    z = half ^ key
+def finalize(z: np.uint64) -> np.uint64:
+    """The output function of SplitMix64 (Steele, Lea, Flood 2014) on a uint64 counter."""
     z = (z ^ (z >> _S30)) * _MIX_FIRST
     z = (z ^ (z >> _S27)) * _MIX_SECOND
     return z ^ (z >> _S31)
@@ -77,10 +79,10 @@ def _walk(start: np.ndarray, n: int, half: int, keys: np.ndarray, forward: bool)
             left, right = x >> bits, x & mask
             if forward:
                 for r in range(len(keys)):
-                    left, right = right, left ^ (_round(right, keys[r]) & mask)
+                    left, right = right, left ^ (finalize(right ^ keys[r]) & mask)
             else:
                 for r in range(len(keys) - 1, -1, -1):
-                    left, right = right ^ (_round(left, keys[r]) & mask), left
+                    left, right = right ^ (finalize(left ^ keys[r]) & mask), left
             x = (left << bits) | right
             if x < end:
                 break

@@ -4,7 +4,9 @@ p = sigmoid(bias + mean of weights[bucket(f)] over the features f of a text), wh
 are its words (``words.scan_words``) and each two words in a row. One float32 a bucket: a fastText
 model (Joulin et al. 2016, arXiv 1607.01759) with two classes is this as well, since its score is
 linear in the mean of the features' vectors. Trained by stochastic gradient descent on the logistic
-loss, one text after the other in a given order: no result depends on threads.
+loss, one text after the other in a given order: no result depends on threads. A text moves each of
+its n features by rate * error / sqrt(n), not / n as the plain gradient does, which would hardly
+learn from long texts; 1 and 1/n did worse on held-out texts.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusforge.kernels.jit import kernel
+from corpusforge.kernels.texts import buffers
 from corpusforge.kernels.words import WORD_COUNTS, mix, scan_words, text_classes
 
 F32 = npt.NDArray[np.float32]
@@ -23,8 +26,7 @@ U32 = npt.NDArray[np.uint32]
 
 _NO_STOP_WORDS = np.empty(0, np.uint64)
 _HALF = np.uint64(32)
-import os
-ALPHA=float(os.environ.get('ALPHA','0'))
+SPREAD = 2.0
 
 
 def word_hashes(text: pa.StringArray) -> tuple[U32, I64]:
@@ -32,7 +34,7 @@ def word_hashes(text: pa.StringArray) -> tuple[U32, I64]:
 
     A null text has no words.
     """
-    data, bounds = _buffers(text)
+    data, bounds, _ = buffers(text)
     return _hashes(data, bounds, text_classes(), _NO_STOP_WORDS)
 
 
@@ -42,13 +44,17 @@ def train(
     """Return (weights (buckets,), bias) after ``epochs`` passes over the texts in ``order``.
 
     ``labels`` (n,) are 0 or 1; both classes weigh the same. ``buckets`` is a power of two. The
-    step falls from ``rate`` to 0 in a straight line.
+    step falls from ``rate`` to 0 in a straight line. In the end logits are scaled down to a
+    standard deviation of SPREAD over the texts, so that scores of three decimals still tell texts
+    apart: they rank, and are no calibrated probabilities.
     """
     weights = np.zeros(buckets, np.float32)
     share = float(labels[order].mean()) if len(order) else 0.5
     balance = np.array([0.5 / max(1 - share, 1e-9), 0.5 / max(share, 1e-9)])
     bias = _train(hashes, bounds, labels, order, epochs, rate, balance, weights)
-    return weights, float(bias)
+    logits = _logits(hashes, bounds, order, weights, bias)
+    scale = SPREAD / max(float(logits.std()), SPREAD) if len(order) else 1.0
+    return weights * np.float32(scale), float(bias * scale)
 
 
 def score(text: pa.StringArray, weights: F32, bias: float) -> F64:
@@ -56,23 +62,17 @@ def score(text: pa.StringArray, weights: F32, bias: float) -> F64:
 
     A text without words has the probability of the bias alone.
     """
-    data, bounds = _buffers(text)
+    data, bounds, valid = buffers(text)
     scores = _scores(data, bounds, text_classes(), _NO_STOP_WORDS, weights, bias)
-    scores[text.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    scores[~valid] = np.nan
     return scores
 
 
 def score_hashes(hashes: U32, bounds: I64, weights: F32, bias: float) -> F64:
-    """Return the probability (n,) of class 1 of texts given by ``word_hashes``."""
-    return _scores_of_hashes(hashes, bounds, weights, bias)
-
-
-def _buffers(text: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-    _, offsets, values = text.buffers()
-    bounds = np.frombuffer(offsets or bytes(4), np.int32)[text.offset :][: len(text) + 1]
-    data = np.frombuffer(values or b"", np.uint8)
-    data.flags.writeable = bounds.flags.writeable = False  # one type, one compilation
-    return data, bounds
+    """Return the score (n,) of texts given by ``word_hashes``, as ``score`` gives it."""
+    logits = _logits(hashes, bounds, np.arange(len(bounds) - 1), weights, bias)
+    scores: F64 = 1 / (1 + np.exp(-logits))
+    return scores
 
 
 @kernel
@@ -84,7 +84,9 @@ def _hashes(
     counts = np.zeros(WORD_COUNTS, np.int64)
     total = 0
     for row in range(len(bounds) - 1):
-        words = scan_words(data, int(bounds[row]), int(bounds[row + 1]), classes, stop_words, counts)[0]
+        words = scan_words(
+            data, int(bounds[row]), int(bounds[row + 1]), classes, stop_words, counts
+        )[0]
         if total + len(words) > len(found):
             larger = np.empty(2 * (total + len(words)), np.uint32)
             larger[:total] = found[:total]
@@ -143,7 +145,7 @@ def _train(
             pace = rate * (1 - done / (epochs * len(order)))
             label = 1.0 if labels[row] > 0.5 else 0.0
             step = pace * balance[int(label)] * (label - probability)
-            _move(words, start, stop, weights, step * features**ALPHA)
+            _move(words, start, stop, weights, step / np.sqrt(features))
             bias += step
             done += 1
     return bias
@@ -161,7 +163,9 @@ def _scores(
     scores = np.empty(len(bounds) - 1)
     counts = np.zeros(WORD_COUNTS, np.int64)
     for row in range(len(scores)):
-        found = scan_words(data, int(bounds[row]), int(bounds[row + 1]), classes, stop_words, counts)[0]
+        found = scan_words(
+            data, int(bounds[row]), int(bounds[row + 1]), classes, stop_words, counts
+        )[0]
         words = np.empty(len(found), np.uint32)
         for index in range(len(found)):
             words[index] = np.uint32(found[index] >> _HALF)
@@ -171,17 +175,17 @@ def _scores(
 
 
 @kernel
-def _scores_of_hashes(
-    words: np.ndarray, bounds: np.ndarray, weights: np.ndarray, bias: float
+def _logits(
+    words: np.ndarray, bounds: np.ndarray, order: np.ndarray, weights: np.ndarray, bias: float
 ) -> np.ndarray:
-    scores = np.empty(len(bounds) - 1)
-    for row in range(len(scores)):
-        start, stop = bounds[row], bounds[row + 1]
+    logits = np.empty(len(order))
+    for place in range(len(order)):
+        start, stop = bounds[order[place]], bounds[order[place] + 1]
         features = max(2 * (stop - start) - 1, 1)
-        scores[row] = _sigmoid(bias + _sum(words, start, stop, weights) / features)
-    return scores
+        logits[place] = bias + _sum(words, start, stop, weights) / features
+    return logits
 
 
 @kernel
 def _sigmoid(value: float) -> float:
-    return 1 / (1 + np.exp(-value))
+    return float(1 / (1 + np.exp(-value)))

@@ -58,6 +58,20 @@ def best_fit(lengths: np.ndarray, sequence: int) -> Rows:
     return Rows(*_best_fit(lengths, sequence + 1))
 
 
+def raw_length(sequence: int, density: float = 0.15, span: float = 3.0) -> int:
+    """Most tokens that span corruption turns into an input of at most ``sequence`` tokens.
+
+    Of n tokens round(n density) are noise in round(noise / span) spans, each replaced by one
+    sentinel, and an end mark follows (Raffel et al. 2020, "T5", JMLR 21/140, section 3.1.4).
+    """
+    tokens = sequence
+    while True:
+        noise = min(max(round((tokens + 1) * density), 1), tokens)
+        if tokens + 1 - noise + max(round(noise / span), 1) + 1 > sequence:
+            return tokens
+        tokens += 1
+
+
 @kernel
 def _chop(
     lengths: np.ndarray, sequence: int

@@ -11,6 +11,7 @@ Sources: [G] Gopher, Rae et al. 2021, arXiv 2112.11446, appendix A1; [F] FineWeb
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,9 @@ from corpusforge.kernels.repetition import (
     count_duplicates,
     count_grams,
 )
+from corpusforge.kernels.splitters import Tokens
+from corpusforge.kernels.texts import buffers
+from corpusforge.kernels.tokens_as_words import span_hashes, token_words
 from corpusforge.kernels.words import scan_words, stop_hashes, text_classes
 
 BYTES, INLINE_CHARS = repetition.COUNTS, repetition.COUNTS + 1
@@ -39,6 +43,11 @@ class Signal:
     part: int  # column of the counts
     whole: int | None
     meaning: str
+
+    @property
+    def kind(self) -> Literal["count", "share"]:
+        """A count is stored as int64, a share as float64."""
+        return "count" if self.whole is None else "share"
 
     def of(self, counts: np.ndarray) -> np.ndarray:
         """Return the values (rows,) of ``counts`` (rows, COUNTS) int64."""
@@ -138,23 +147,47 @@ _ALL = (
 SIGNALS = {signal.name: signal for signal in _ALL}
 
 
-def measure(text: pa.StringArray) -> dict[str, np.ndarray]:
+def measure(text: pa.StringArray, tokens: Tokens | None = None) -> dict[str, np.ndarray]:
     """Return every signal of every text by name, in the order of SIGNALS.
 
-    Each is (rows,): int64 for a count, float64 for a share. A null text has 0 or NaN.
+    Each is (rows,): int64 for a count, float64 for a share. A null text has 0 or NaN. Words are
+    those of ``words``, or of ``tokens`` the ones with a letter, number or mark.
     """
-    _, offsets, values = text.buffers()
-    bounds = np.frombuffer(offsets or bytes(4), np.int32)[text.offset :][: len(text) + 1]
-    data = np.frombuffer(values or b"", np.uint8)
-    data.flags.writeable = bounds.flags.writeable = False  # one type, one compilation
-    valid = text.is_valid().to_numpy(zero_copy_only=False)
+    data, bounds, valid = buffers(text)
     counts = np.zeros((len(text), COUNTS), np.int64)
-    _count(data, bounds, valid, text_classes(), stop_hashes(), counts)
+    if tokens is None:
+        _count(data, bounds, valid, text_classes(), stop_hashes(), counts)
+    else:
+        starts, spans = tokens.starts, tokens.spans
+        _count_tokens(data, bounds, valid, starts, spans, text_classes(), span_hashes(), counts)
     signals = {name: signal.of(counts) for name, signal in SIGNALS.items()}
     for column in signals.values():
         if column.dtype == np.float64:
             column[~valid] = np.nan
     return signals
+
+
+def sizes(text: pa.StringArray) -> dict[str, np.ndarray]:
+    """Return the signals chars and words alone, which takes a third of the time."""
+    data, bounds, valid = buffers(text)
+    counts = np.zeros((len(text), COUNTS), np.int64)
+    _count_words(data, bounds, valid, text_classes(), stop_hashes(), counts)
+    return {name: SIGNALS[name].of(counts) for name in ("chars", "words")}
+
+
+@kernel
+def _count_words(
+    data: np.ndarray,
+    bounds: np.ndarray,
+    valid: np.ndarray,
+    classes: np.ndarray,
+    stop_words: np.ndarray,
+    counts: np.ndarray,
+) -> None:
+    for row in range(len(valid)):
+        if valid[row]:
+            start, stop = int(bounds[row]), int(bounds[row + 1])
+            scan_words(data, start, stop, classes, stop_words, counts[row])
 
 
 @kernel
@@ -172,7 +205,37 @@ def _count(
         start, stop = int(bounds[row]), int(bounds[row + 1])
         hashes, lengths, gaps = scan_words(data, start, stop, classes, stop_words, counts[row])
         count_grams(hashes, lengths, gaps, counts[row])
-        spans, visible, trim = scan_lines(data, start, stop, classes, counts[row])
-        count_duplicates(data, start, stop, spans, visible, trim, counts[row])
-        counts[row, BYTES] = stop - start
-        counts[row, INLINE_CHARS] = counts[row, words.CHARS] - counts[row, lines.NEWLINES]
+        _count_lines(data, start, stop, classes, counts[row])
+
+
+@kernel
+def _count_tokens(
+    data: np.ndarray,
+    bounds: np.ndarray,
+    valid: np.ndarray,
+    starts: np.ndarray,
+    spans: np.ndarray,
+    classes: np.ndarray,
+    stop_words: np.ndarray,
+    counts: np.ndarray,
+) -> None:
+    for row in range(len(valid)):
+        if not valid[row]:
+            continue
+        start, stop = int(bounds[row]), int(bounds[row + 1])
+        own = spans[starts[row] : starts[row + 1]]
+        hashes, lengths, gaps = token_words(
+            data, start, stop, own, classes, stop_words, counts[row]
+        )
+        count_grams(hashes, lengths, gaps, counts[row])
+        _count_lines(data, start, stop, classes, counts[row])
+
+
+@kernel
+def _count_lines(
+    data: np.ndarray, start: int, stop: int, classes: np.ndarray, counts: np.ndarray
+) -> None:
+    spans, visible, trim = scan_lines(data, start, stop, classes, counts)
+    count_duplicates(data, start, stop, spans, visible, trim, counts)
+    counts[BYTES] = stop - start
+    counts[INLINE_CHARS] = counts[words.CHARS] - counts[lines.NEWLINES]

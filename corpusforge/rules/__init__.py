@@ -1,185 +1,257 @@
-"""Rule sets: quality rules as data, one TOML file a set, and their loader.
+"""Rule sets: quality rules as data, one TOML file a set, and what a spec chooses of them.
 
-A file holds one table a rule, in the order in which reasons are reported:
+The shipped files are DIALECT/SET.toml: the same set as several tools apply it (``parsing`` has the
+format). The spec table ``rules`` chooses:
 
-    [min_words]
-    signal = "words"       # a name of kernels.signals.SIGNALS
-    keep = ">="            # what a kept document satisfies: signal keep threshold
-    threshold = 50
-    citation = "..."       # where the rule comes from
-    languages = ["en"]     # optional: only these; or except_languages: all but these
+    [rules]
+    use = ["gopher-quality", "c4", "datatrove/fineweb", "mine.toml"]
+    dialect = "forge"               # of the sets that do not name one
+    [rules.gopher-quality]
+    min_words = 30                  # overrides a threshold
 
-A rule with ``languages`` leaves a document of unknown language alone.
+Order counts: a set that edits changes the text that later sets judge.
 """
 
 from __future__ import annotations
 
-import math
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from corpusforge.errors import SpecError, nearest
-from corpusforge.kernels.signals import SIGNALS
+from corpusforge.kernels.edits import EDITORS
+from corpusforge.kernels.families import GENERAL, SIGNALS, families_of, signals_of
+
+from .describing import as_text, compared, described
+from .parsing import COMPARISONS, SCORES, EditRule, Rule, RuleSet, names, number, parse, read_file
+
+__all__ = [
+    "COMPARISONS",
+    "DEFAULT",
+    "DIALECTS",
+    "Chosen",
+    "EditRule",
+    "Rule",
+    "RuleSet",
+    "Scope",
+    "as_text",
+    "choose",
+    "compared",
+    "described",
+    "dialects",
+    "find",
+    "load",
+    "named",
+    "names_of_sets",
+    "rule_sets",
+]
 
 DEFAULT = ("gopher-quality", "gopher-repetition")
-COMPARISONS = (">=", ">", "<=", "<")
-
-_KEYS = ("signal", "keep", "threshold", "citation", "languages", "except_languages")
-_NEEDED = _KEYS[:4]
+DIALECTS = ("forge", "paper", "datatrove", "dolma", "dclm", "curator")
+SIZES = ("chars", "words")  # measured again after every edit
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Keep a document if ``signal comparison threshold``, in the languages it applies to."""
+class Scope:
+    """A state of the text that rules look at: as extracted, or as one set's edits left it."""
 
-    rule_set: str
-    name: str
-    signal: str
-    comparison: str
-    threshold: float
-    citation: str
-    languages: tuple[str, ...] = ()  # empty: every language
-    except_languages: tuple[str, ...] = ()
+    prefix: str  # of the signals' columns: "" or "SET:"
+    edits: tuple[EditRule, ...]  # what leads here from the scope before
+    signals: tuple[str, ...]  # that rules read here, without the prefix
 
     @property
-    def id(self) -> str:
-        """Name in ledger and spec: ``rule-set.rule``."""
-        return f"{self.rule_set}.{self.name}"
+    def families(self) -> tuple[str, ...]:
+        """Families that must be measured here."""
+        return families_of(self.signals)
+
+    @property
+    def reads_families(self) -> bool:
+        """Whether a rule reads more here than what the edit itself yields."""
+        return any(name in SIGNALS for name in self.signals)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Columns that an edit adds, and their kinds: sizes, and what rules read."""
+        own = {one.name: one for edit in self.edits for one in EDITORS[edit.editor].signals}
+        wanted = dict.fromkeys((*SIZES, *own, *self.signals))
+        kinds = {name: (own.get(name) or SIGNALS.get(name)) for name in wanted}
+        return {self.prefix + name: one.kind for name, one in kinds.items() if one}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The rule sets that a spec chose, in order."""
+
+    sets: tuple[RuleSet, ...]
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every judging rule, in order; its signal is the column that it reads."""
+        return tuple(
+            replace(rule, signal=rule.signal if rule.signal in SCORES else prefix + rule.signal)
+            for prefix, one in self._placed()
+            for rule in one.rules
+        )
+
+    @property
+    def edits(self) -> tuple[EditRule, ...]:
+        """Every editing rule, in order."""
+        return tuple(rule for one in self.sets for rule in one.edits)
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The states of the text, in order; the first is the extracted text."""
+        reads: dict[str, list[str]] = {"": []}
+        edits: dict[str, tuple[EditRule, ...]] = {}
+        for prefix, one in self._placed():
+            reads.setdefault(prefix, []).extend(rule.signal for rule in one.rules)
+            edits.setdefault(prefix, one.edits)
+        return tuple(
+            Scope(prefix, edits.get(prefix, ()) if prefix else (), tuple(dict.fromkeys(signals)))
+            for prefix, signals in reads.items()
+        )
+
+    def columns(self, families: Iterable[str] = ()) -> dict[str, str]:
+        """Return every column of signals that a run stores, with its kind (count or share).
+
+        ``families`` are measured on the extracted text beside those that rules read.
+        """
+        first, *later = self.scopes
+        measured = signals_of({GENERAL, *families, *first.families})
+        found: dict[str, str] = {one.name: one.kind for one in measured}
+        for scope in later:
+            found |= scope.columns
+        return found
+
+    def _placed(self) -> Iterable[tuple[str, RuleSet]]:
+        prefix = ""
+        for one in self.sets:
+            prefix = f"{one.name}:" if one.edits else prefix
+            yield prefix, one
 
 
 def load(rules: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Return the rules that the spec table ``rules`` asks for, in order.
+    """Return the judging rules that the spec table ``rules`` asks for, in order."""
+    return choose(rules).rules
 
-    ``use`` lists shipped sets and paths of TOML files (a file's set is called by its stem); every
-    other key is a set in use with a table of thresholds, ``{"gopher-quality": {"min_words": 30}}``.
-    Raises SpecError, with the nearest known name, for an unknown set, rule or signal, and for a
-    threshold that is no number or belongs to a set that is not in use.
+
+def choose(rules: Mapping[str, Any], also: Collection[str] = ()) -> Chosen:
+    """Return the rule sets that the spec table ``rules`` asks for, in order.
+
+    ``use`` lists shipped sets, ``DIALECT/SET`` or SET in the dialect ``dialect``, and paths of TOML
+    files (a file's set is called by its stem); every other key is a set in use with a table of
+    thresholds, ``{"gopher-quality": {"min_words": 30}}``. ``also`` names signals that other steps
+    add. Raises SpecError, with the nearest known name, for an unknown dialect, set, rule or signal,
+    and for a threshold that is no number or belongs to a set that is not in use.
     """
-    shipped = rule_sets()
-    used: dict[str, tuple[Rule, ...]] = {}
-    for name in _names(rules.get("use", DEFAULT), "rules.use"):
-        if name.endswith(".toml"):
-            loaded = _read(Path(name))
-        elif name in shipped:
-            loaded = shipped[name]
-        else:
+    dialect = str(rules.get("dialect", DIALECTS[0]))
+    if dialect not in DIALECTS:
+        raise SpecError(
+            f"'rules.dialect' = '{dialect}' is not allowed", remedy=nearest(dialect, DIALECTS)
+        )
+    used: dict[str, RuleSet] = {}
+    for name in names(rules.get("use", DEFAULT), "rules.use"):
+        loaded = named(name, dialect, also)
+        if loaded.name in used:
             raise SpecError(
-                f"no rule set is called '{name}'",
-                expected="a shipped set or a path that ends in .toml",
-                remedy=nearest(name, shipped),
+                f"rules.use names '{loaded.name}' twice", remedy="leave one out or rename it"
             )
-        key = Path(name).name.removesuffix(".toml")
-        if key in used:
-            raise SpecError(f"rules.use names '{key}' twice", remedy="leave one out or rename it")
-        used[key] = loaded
+        used[loaded.name] = loaded
     for key, thresholds in rules.items():
-        if key != "use":
-            used[key] = _override(key, thresholds, used, shipped)
-    return tuple(rule for loaded in used.values() for rule in loaded)
+        if key not in ("use", "dialect"):
+            used[key] = _override(key, thresholds, used)
+    return Chosen(tuple(used.values()))
 
 
-def rule_sets() -> dict[str, tuple[Rule, ...]]:
-    """Return every shipped rule set by name, sorted."""
-    found = {}
-    for entry in sorted(resources.files(__package__).iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".toml"):
-            name = entry.name.removesuffix(".toml")
-            found[name] = _parse(name, tomllib.loads(entry.read_text(encoding="utf-8")), entry.name)
-    return found
+def named(name: str, dialect: str | None = None, also: Collection[str] = ()) -> RuleSet:
+    """Return the set that ``name`` stands for in ``use``: a shipped one, or that of a file."""
+    if name.endswith(".toml"):
+        return read_file(Path(name), also)
+    return find(name, dialect or DIALECTS[0])
 
 
-def _override(
-    key: str,
-    thresholds: object,
-    used: Mapping[str, tuple[Rule, ...]],
-    shipped: Mapping[str, tuple[Rule, ...]],
-) -> tuple[Rule, ...]:
-    if key not in used:
-        if key in shipped:
-            names = ", ".join(f'"{name}"' for name in (*used, key))
-            raise SpecError(
-                f"rules.{key} is given, but '{key}' is not in use",
-                remedy=f"add it: --set 'rules.use=[{names}]'",
-            )
-        raise SpecError(f"unknown rule set 'rules.{key}'", remedy=nearest(key, {*used, *shipped}))
-    if not isinstance(thresholds, Mapping):
+def find(name: str, dialect: str = DIALECTS[0]) -> RuleSet:
+    """Return the shipped set ``name``: SET in ``dialect``, or DIALECT/SET; raises SpecError."""
+    given, _, base = name.rpartition("/")
+    chosen, shipped = given or dialect, rule_sets()
+    if (chosen, base) in shipped:
+        return shipped[chosen, base]
+    having = dialects(base)
+    if chosen not in DIALECTS:
+        raise SpecError(f"no dialect is called '{chosen}'", remedy=nearest(chosen, DIALECTS))
+    if having:
         raise SpecError(
-            f"rules.{key} = {thresholds!r} is not allowed",
-            expected="a table of thresholds",
-            remedy=f"e.g. --set rules.{key}.{used[key][0].name}={used[key][0].threshold:g}"
-            if used[key]
-            else None,
+            f"the dialect '{chosen}' has no rule set '{base}'",
+            expected=f"one of the dialects {', '.join(having)}",
+            remedy=f"name it: {having[0]}/{base}",
         )
-    changed = {rule.name: rule for rule in used[key]}
-    for name, value in thresholds.items():
-        if name not in changed:
-            raise SpecError(f"unknown rule 'rules.{key}.{name}'", remedy=nearest(name, changed))
-        number = _number(value, f"rules.{key}.{name}", None)
-        changed[name] = replace(changed[name], threshold=number)
-    return tuple(changed.values())
-
-
-def _read(path: Path) -> tuple[Rule, ...]:
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError("no such rule file", file=str(path), remedy="check rules.use") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SpecError(f"not a TOML file: {error}", file=str(path)) from None
-    return _parse(path.stem, tables, str(path))
-
-
-def _parse(rule_set: str, tables: Mapping[str, Any], file: str) -> tuple[Rule, ...]:
-    return tuple(_rule(rule_set, name, table, file) for name, table in tables.items())
-
-
-def _rule(rule_set: str, name: str, table: object, file: str) -> Rule:
-    if not isinstance(table, Mapping):
-        raise SpecError(f"'{name}' is no rule", file=file, expected=f"a table [{name}]")
-    for key in table:
-        if key not in _KEYS:
-            raise SpecError(f"unknown key '{name}.{key}'", file=file, remedy=nearest(key, _KEYS))
-    for key in _NEEDED:
-        if key not in table:
-            raise SpecError(f"'{name}.{key}' is missing", file=file, remedy=f"add {key} = ...")
-    if table["signal"] not in SIGNALS:
-        raise SpecError(
-            f"'{name}' asks for an unknown signal '{table['signal']}'",
-            file=file,
-            remedy=nearest(str(table["signal"]), SIGNALS),
-        )
-    if table["keep"] not in COMPARISONS:
-        raise SpecError(
-            f"'{name}.keep' = {table['keep']!r}",
-            file=file,
-            expected=f"one of {', '.join(COMPARISONS)}",
-        )
-    return Rule(
-        rule_set=rule_set,
-        name=name,
-        signal=table["signal"],
-        comparison=table["keep"],
-        threshold=_number(table["threshold"], f"{name}.threshold", file),
-        citation=str(table["citation"]),
-        languages=_names(table.get("languages", ()), f"{name}.languages", file),
-        except_languages=_names(table.get("except_languages", ()), f"{name}.languages", file),
+    raise SpecError(
+        f"no rule set is called '{base}'",
+        expected="a shipped set or a path that ends in .toml",
+        remedy=nearest(base, {key[1] for key in shipped}),
     )
 
 
-def _number(value: object, key: str, file: str | None) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):  # type: ignore[arg-type]
-        raise SpecError(f"'{key}' = {value!r} is not allowed", file=file, expected="a number")
-    return float(value)  # type: ignore[arg-type]
+def names_of_sets() -> tuple[str, ...]:
+    """Return the name of every shipped set, sorted."""
+    return tuple(sorted({name for _, name in rule_sets()}))
 
 
-def _names(value: object, key: str, file: str | None = None) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+def dialects(name: str) -> tuple[str, ...]:
+    """Return the dialects that have the set ``name``, in the order of DIALECTS."""
+    return tuple(dialect for dialect in DIALECTS if (dialect, name) in rule_sets())
+
+
+@cache
+def rule_sets() -> dict[tuple[str, str], RuleSet]:
+    """Return every shipped rule set by (dialect, name)."""
+    found = {}
+    for dialect in DIALECTS:
+        folder = resources.files(__package__) / dialect
+        if not folder.is_dir():
+            continue
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if entry.name.endswith(".toml"):
+                name, text = entry.name.removesuffix(".toml"), entry.read_text(encoding="utf-8")
+                found[dialect, name] = parse(name, dialect, text, f"{dialect}/{entry.name}")
+    return found
+
+
+def _override(key: str, thresholds: object, used: Mapping[str, RuleSet]) -> RuleSet:
+    if key not in used:
+        shipped = {name for _, name in rule_sets()}
+        if key in shipped:
+            listed = ", ".join(f'"{name}"' for name in (*used, key))
+            raise SpecError(
+                f"rules.{key} is given, but '{key}' is not in use",
+                remedy=f"add it: --set 'rules.use=[{listed}]'",
+            )
+        raise SpecError(f"unknown rule set 'rules.{key}'", remedy=nearest(key, {*used, *shipped}))
+    chosen = used[key]
+    every: tuple[Rule | EditRule, ...] = (*chosen.edits, *chosen.rules)
+    known = {rule.name: rule for rule in every}
+    limits = {name: rule for name, rule in known.items() if rule.threshold is not None}
+    if not isinstance(thresholds, Mapping):
+        example = next(iter(limits.values()), None)
         raise SpecError(
-            f"'{key}' = {value!r} is not allowed", file=file, expected="a list of names"
+            f"rules.{key} = {thresholds!r} is not allowed",
+            expected="a table of thresholds",
+            remedy=f"e.g. --set rules.{example.id}={example.threshold:g}" if example else None,
         )
-    return tuple(value)
+    for name, value in thresholds.items():
+        if name not in known:
+            raise SpecError(f"unknown rule 'rules.{key}.{name}'", remedy=nearest(name, known))
+        if name not in limits:
+            raise SpecError(
+                f"'rules.{key}.{name}' has no threshold",
+                remedy="to leave it out, write a rule file of your own (forge rules show)",
+            )
+        known[name] = replace(known[name], threshold=number(value, f"rules.{key}.{name}"))
+    return replace(
+        chosen,
+        edits=tuple(rule for rule in known.values() if isinstance(rule, EditRule)),
+        rules=tuple(rule for rule in known.values() if isinstance(rule, Rule)),
+    )

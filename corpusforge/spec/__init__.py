@@ -1,6 +1,18 @@
 """Specs: frozen models from TOML. A flag only overrides one field; unknown keys are refused."""
 
-from .clean import CleanSpec, Dedup, Extract, Fields, Language, Limits, Output, Plan, Read
+from .clean import (
+    CleanSpec,
+    Dedup,
+    Extract,
+    Fields,
+    Language,
+    Limits,
+    Output,
+    Plan,
+    Quality,
+    Read,
+    Signals,
+)
 from .load import differences, digest, dump, load, parse, shipped
 from .model import MIB, Model
 from .tokens import TokenizeSpec
@@ -21,8 +33,10 @@ __all__ = [
     "OptimSpec",
     "Output",
     "Plan",
+    "Quality",
     "Read",
     "RunSpec",
+    "Signals",
     "TokenizeSpec",
     "TrainSpec",
     "differences",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+
+from corpusforge.errors import SpecError
 
 from .model import MIB, Model
 
@@ -26,7 +28,7 @@ class Limits(Model):
     inflated_bytes: int = Field(16 * MIB, ge=1024)  # bytes of one record after decompression
     line_bytes: int = Field(64 * MIB, ge=1024)  # bytes of one JSONL line
     depth: int = Field(5000, ge=10)  # nesting of elements
-    nodes: int = Field(1_000_000, ge=100)  # nodes of one page
+    nodes: int = Field(300_000, ge=100)  # nodes of one page
 
 
 class Read(Model):
@@ -40,6 +42,17 @@ class Extract(Model):
     """How a page becomes text."""
 
     method: Literal["forge", "trafilatura", "resiliparse", "none"] = "forge"
+    output: Literal["text", "markdown"] = "text"
+    links: bool = False  # in Markdown: [text](address)
+
+    @model_validator(mode="after")
+    def _links_need_markdown(self) -> Self:
+        if self.links and self.output != "markdown":
+            raise SpecError(
+                "extract.links = true, but plain text has no links",
+                remedy="set extract.output = 'markdown' too",
+            )
+        return self
 
 
 class Language(Model):
@@ -47,6 +60,20 @@ class Language(Model):
 
     keep: Literal["all"] | list[str] = "all"
     min_score: float = Field(0.65, ge=0, le=1)
+
+
+class Signals(Model):
+    """What is measured, and where words end (kernels.families, kernels.splitters)."""
+
+    splitter: Literal["unicode", "whitespace", "spacy"] = "unicode"
+    families: list[str] = []  # beside the general one and those that the rules read
+
+
+class Quality(Model):
+    """A model whose score is the signal quality_score; none where ``model`` is empty."""
+
+    model: str = ""  # folder of forge classify train, or a fastText .bin or .ftz file
+    label: str = "__label__hq"  # of a fastText model: the label whose probability is the score
 
 
 class Dedup(Model):
@@ -83,6 +110,8 @@ class CleanSpec(Model):
     read: Read = Read()
     extract: Extract = Extract()
     language: Language = Language()
+    signals: Signals = Signals()
+    quality: Quality = Quality()
     rules: dict[str, Any] = Field(
         default_factory=lambda: {"use": ["gopher-quality", "gopher-repetition"]}
     )

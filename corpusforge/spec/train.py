@@ -59,6 +59,8 @@ class DataSpec(Model):
     seed: int = Field(0, ge=0)
     heldout: float = Field(0.05, ge=0, le=0.5)  # share of documents, by hash of their id
     document_mask: bool = False  # attention stays inside a document
+    by: Literal["folder", "source", "language"] = "folder"  # what weights and epochs name
+    block: int = Field(1, ge=1, lt=1 << 31)  # rows read together; 1: any row after any other
 
 
 class LossSpec(Model):
@@ -109,10 +111,21 @@ class TrainSpec(Model):
     """Everything that decides a trained model."""
 
     inputs: list[str] = []
-    weights: dict[str, float] = {}  # token folder -> weight; empty: by size
+    weights: dict[str, float] = {}  # share of the rows, by token folder or data.by; empty: by size
+    epochs: dict[str, float] = {}  # instead: how often each is read while a 1 is read once
     objective: Literal["causal"] = "causal"
     model: ModelSpec = ModelSpec()
     data: DataSpec = DataSpec()
     loss: LossSpec = LossSpec()
     optim: OptimSpec = OptimSpec()
     run: RunSpec = RunSpec()
+
+    @model_validator(mode="after")
+    def _rows(self) -> Self:
+        if self.data.packing in ("pairs", "spans"):
+            raise SpecError(
+                f"data.packing = '{self.data.packing}' has no targets for objective = "
+                f"'{self.objective}'",
+                expected="bestfit or chop",
+            )
+        return self

@@ -18,15 +18,24 @@ from fsspec.core import open as open_path
 from corpusforge.errors import RunError
 from corpusforge.plan import Unit
 from corpusforge.run import beat
-from corpusforge.schema import DOCUMENT, LEDGER
-from corpusforge.shard import SUFFIX, ShardWriter, commit, committed, join, read_batches, read_json
+from corpusforge.schema import CORPUS, LEDGER
+from corpusforge.shard import (
+    SUFFIX,
+    ShardWriter,
+    commit,
+    committed,
+    join,
+    read_batches,
+    read_json,
+)
 from corpusforge.spec import CleanSpec
-from corpusforge.stages.clean import STORED, WORK, documents_key, judge_of
+from corpusforge.stages.clean import WORK, choose, documents_key, judge_of, sized, stored
 from corpusforge.transform import alive, put
 
+DECIDED_BEFORE = ("read", "url", "extract")  # stages in front of what is judged
 DECIDED_ANEW = ("language", "rules", "dedup")  # stages whose verdicts stored columns give again
-MEASURED = tuple(name for name in STORED.names if name not in {*LEDGER.names, "candidate"})
-WITH_TEXT = [field for field in DOCUMENT if field.name not in LEDGER.names]
+NOT_MEASURED = {"id", "source", "offset", "ordinal", "language", "language_score", "candidate"}
+WITH_TEXT = [field for field in CORPUS if field.name not in LEDGER.names]
 BATCH_ROWS = 4096
 
 
@@ -41,20 +50,26 @@ def documents(
     key = documents_key(spec, unit, made)
     if done := committed(root, "documents", unit.name, key):
         return done
-    judge = judge_of(spec)
+    judge, schema, last = judge_of(spec), stored(spec), choose(spec).scopes[-1].prefix
     with (
         ShardWriter(root, f"work/{unit.name}.arrow", WORK) as work,
-        ShardWriter(root, f"signals/{unit.name}.parquet", STORED) as stored,
+        ShardWriter(root, f"signals/{unit.name}.parquet", schema) as measured,
     ):
-        for batch in _with_texts(source, unit.name, old.output.format, spec.plan.batch_bytes):
+        names = [name for name in schema.names if name not in NOT_MEASURED]
+        for batch in _with_texts(
+            source, unit.name, names, old.output.format, spec.plan.batch_bytes
+        ):
+            for name in names:
+                if name not in batch.schema.names:  # of a signal that no rule reads
+                    batch = put(batch, name, pa.nulls(batch.num_rows, schema.field(name).type))
             batch = judge(batch)
             batch = put(batch, "candidate", pa.array(alive(batch)))
             if spec.dedup.exact == "none":
                 batch = put(batch, "exact", pa.nulls(batch.num_rows, pa.binary(16)))
-            work.write(batch)
-            stored.write(batch.filter(batch.column("text").is_valid()))
+            measured.write(batch.filter(batch.column("text").is_valid()))
+            work.write(sized(batch, last))
             beat(root, "documents", unit.name, work.rows, 0)
-        shards = [work.close(), stored.close()]
+        shards = [work.close(), measured.close()]
     commit(root, "documents", unit.name, key, shards, rows=work.rows)
     return committed(root, "documents", unit.name, key) or {}
 
@@ -67,39 +82,36 @@ def units_of(root: str) -> list[Unit]:
     return [Unit.from_json(unit) for unit in plan["units"]]
 
 
-def columns(root: str, unit: str) -> tuple[str, ...]:
-    """Return the columns of MEASURED that the run in ``root`` stored."""
+def columns(root: str, unit: str) -> pa.Schema:
+    """Return the schema of the signals that the run in ``root`` stored for a unit."""
     with open_path(join(root, f"signals/{unit}.parquet"), "rb") as file:
-        found = pq.read_schema(file).names
-    return tuple(name for name in MEASURED if name in found)
+        return pq.read_schema(file)
 
 
 def rows(root: str, unit: str, wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the records of a unit of the run in ``root``: LEDGER and the ``wanted`` of MEASURED.
+    """Yield the records of a unit of the run in ``root``: LEDGER, and stored columns over it.
 
-    These are null where a record had no text, or the run did not store them. ``shard`` and ``row``
+    Those of ``wanted`` that were stored; null where a record had no text. ``shard`` and ``row``
     still say where its text lies. Raises RunError where a judged document has no stored signals.
     """
-    there = [name for name in columns(root, unit) if name in wanted]
-    batches = list(read_batches(root, f"signals/{unit}.parquet", ["id", *there]))
-    stored = pa.Table.from_batches(batches).combine_chunks() if batches else None
+    schema, file = columns(root, unit), f"signals/{unit}.parquet"
+    there = [name for name in wanted if name in schema.names]
+    measured = pa.Table.from_batches(
+        read_batches(root, file, ["id", *there]),
+        pa.schema([schema.field(n) for n in ("id", *there)]),
+    ).combine_chunks()
     for whole in read_batches(root, f"ledger/{unit}.parquet"):
         for batch in cut(whole.cast(LEDGER)):
-            place = pa.nulls(batch.num_rows, pa.int32())
-            if stored is not None:
-                place = pc.index_in(batch.column("id"), value_set=stored.column("id"))
+            place = pc.index_in(batch.column("id"), value_set=measured.column("id"))
             batch, again = _undecided(batch)
             if pc.any(pc.and_(again, place.is_null())).as_py():
                 raise RunError(
                     "a judged document has no stored signals",
-                    file=f"{root}/signals/{unit}.parquet",
+                    file=join(root, file),
                     remedy="run its forge clean again with --fresh",
                 )
-            for name in wanted:
-                values = pa.nulls(batch.num_rows, STORED.field(name).type)
-                if stored is not None and name in there:
-                    values = _one(stored.column(name).take(place))
-                batch = put(batch, name, values)
+            for name in there:
+                batch = put(batch, name, _one(measured.column(name).take(place)))
             yield batch
 
 
@@ -121,10 +133,12 @@ def _undecided(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Array]:
     return batch, again
 
 
-def _with_texts(root: str, unit: str, format_: str, limit: int) -> Iterator[pa.RecordBatch]:
-    """Yield ``rows`` with all columns, and the columns of DOCUMENT that lie beside the texts."""
+def _with_texts(
+    root: str, unit: str, wanted: Sequence[str], format_: str, limit: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield ``rows``, and the columns of CORPUS that lie beside the texts."""
     files = [_Rows(root, f"{folder}/{unit}{SUFFIX[format_]}") for folder in ("corpus", "dropped")]
-    for large in rows(root, unit, MEASURED):
+    for large in rows(root, unit, wanted):
         for batch in cut(large, limit):
             shard = pc.fill_null(batch.column("shard"), "").to_numpy(zero_copy_only=False)
             place, tables = np.full(batch.num_rows, -1), list[pa.Table]()
@@ -149,7 +163,7 @@ class _Rows:
     """The rows of a corpus file in order, some at a time."""
 
     def __init__(self, root: str, name: str) -> None:
-        self.name, self.schema = name, pa.schema([DOCUMENT.field("id"), *WITH_TEXT])
+        self.name, self.schema = name, pa.schema([CORPUS.field("id"), *WITH_TEXT])
         self.batches = read_batches(root, name, self.schema.names)
         self.rest = self.schema.empty_table()
 

@@ -15,18 +15,23 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge import ledger, readers, rules
-from corpusforge.errors import RunError
-from corpusforge.kernels import dedup, digest, language, one_pass, signals
+from corpusforge import ledger, quality, readers, rules
+from corpusforge.errors import RunError, SpecError
+from corpusforge.kernels import dedup, digest, language, one_pass
 from corpusforge.kernels.dedup import EDGES, GROUPS
+from corpusforge.kernels.extraction import Output
+from corpusforge.kernels.families import known_families
 from corpusforge.manifest import versions
 from corpusforge.plan import Piece, Unit
 from corpusforge.run import beat
 from corpusforge.schema import (
     CORPUS,
     DOCUMENT,
+    EDITS,
+    EXTRACTED,
     LANGUAGE,
     LEDGER,
+    QUALITY,
     REMOVED,
     SIGNATURE,
     VERDICT,
@@ -37,22 +42,19 @@ from corpusforge.spec import CleanSpec, Dedup
 from corpusforge.spec import digest as spec_digest
 from corpusforge.stages import key_of
 from corpusforge.transform import alive, chain, put
+from corpusforge.transforms.edit import Edit
 from corpusforge.transforms.extract import Extract
 from corpusforge.transforms.identify import Identify
 from corpusforge.transforms.judge import Judge
 from corpusforge.transforms.mark import Mark
 from corpusforge.transforms.measure import Measure
+from corpusforge.transforms.score import Score
 from corpusforge.transforms.sign import Sign
 
 SIZES = [pa.field("chars", pa.int64()), pa.field("words", pa.int64())]
-WORK = pa.schema([*DOCUMENT, *VERDICT, *LANGUAGE, *SIZES])
+WORK = pa.schema([*DOCUMENT, *EXTRACTED, *VERDICT, EDITS, *LANGUAGE, *SIZES])
 ADDRESS = [DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")]
 CANDIDATE = pa.field("candidate", pa.bool_())  # passed the rules: takes part in dedup
-MEASURED = [
-    pa.field(name, pa.int64() if signal.whole is None else pa.float64())
-    for name, signal in signals.SIGNALS.items()
-]
-STORED = pa.schema([*ADDRESS, *LANGUAGE, *MEASURED, *SIGNATURE, CANDIDATE])
 SIGNED = pa.schema(
     [pa.field("id", pa.binary(16)), pa.field("tokens", pa.int64()), SIGNATURE.field("sketch")]
 )
@@ -61,30 +63,61 @@ SIGNED = pa.schema(
 MADE_BY = ("corpusforge", "selectolax", "resiliparse", "pyarrow", "unicode")  # change texts
 
 
+def choose(spec: CleanSpec) -> rules.Chosen:
+    """Return the rule sets of the spec; refuses a rule on a score that no model gives."""
+    chosen = rules.choose(spec.rules)
+    for rule in chosen.rules:
+        if rule.signal == QUALITY.name and not spec.quality.model:
+            raise SpecError(
+                f"{rule.id} looks at {QUALITY.name}, but there is no model",
+                remedy="--set quality.model=MODEL, a folder that forge classify train wrote",
+            )
+    return chosen
+
+
 def judge_of(spec: CleanSpec) -> Judge:
     """The step that gives the verdicts of language and rules."""
     languages = spec.language.keep
     keep: Literal["all"] | tuple[str, ...] = "all" if languages == "all" else tuple(languages)
-    return Judge(rules.load(spec.rules), keep, spec.language.min_score)
+    return Judge(choose(spec).rules, keep, spec.language.min_score)
 
 
 def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """The chain of a clean run, from records to judged and signed documents."""
     limits, d = spec.read.limits, spec.dedup
+    chosen, splitter = choose(spec), spec.signals.splitter
+    first, *later = chosen.scopes
     return chain(
-        Extract(spec.extract.method, limits.depth, limits.nodes),
+        Extract(
+            spec.extract.method,
+            limits.depth,
+            limits.nodes,
+            Output(spec.extract.output == "markdown", spec.extract.links),
+        ),
         Identify(),
-        Measure(),
+        Measure(known_families((*spec.signals.families, *first.families)), splitter),
+        *(Edit(scope, splitter) for scope in later),
+        Score(spec.quality.model, spec.quality.label),
         judge_of(spec),
         Sign(d.bands, d.rows, d.ngram, d.seed, d.exact),
     )
+
+
+def stored(spec: CleanSpec) -> pa.Schema:
+    """Schema of a run's signals: address, language, what was measured, signature, candidate."""
+    columns = choose(spec).columns(known_families(spec.signals.families))
+    measured = [
+        pa.field(name, pa.int64() if kind == "count" else pa.float64())
+        for name, kind in columns.items()
+    ]
+    return pa.schema([*ADDRESS, *LANGUAGE, *measured, QUALITY, *SIGNATURE, CANDIDATE])
 
 
 def documents_key(spec: CleanSpec, unit: Unit, made: Mapping[str, str] | None = None) -> str:
     """What the documents stage of a unit depends on; ``made`` are the versions that made it."""
     made = versions() if made is None else made
     made_by = [f"{name} {version}" for name, version in made.items() if name in MADE_BY]
-    made_by += [str(rules.load(spec.rules)), language.SHA256]
+    made_by += [str(choose(spec)), language.SHA256, quality.digest(spec.quality.model)]
     return key_of("documents", spec_digest(spec), unit.fingerprint, *made_by)
 
 
@@ -93,23 +126,33 @@ def documents(root: str, unit: Unit, spec: CleanSpec) -> dict[str, Any]:
     key = documents_key(spec, unit)
     if done := committed(root, "documents", unit.name, key):
         return done
-    steps, before = transforms(spec), 0
+    steps, schema, before = transforms(spec), stored(spec), 0
+    last = choose(spec).scopes[-1].prefix
     with (
         ShardWriter(root, f"work/{unit.name}.arrow", WORK) as work,
-        ShardWriter(root, f"signals/{unit.name}.parquet", STORED) as stored,
+        ShardWriter(root, f"signals/{unit.name}.parquet", schema) as measured,
     ):
         for piece in unit.pieces:
             for batch in readers.read(piece, spec.read, spec.plan.batch_bytes):
                 batch = steps(check(batch, DOCUMENT))
                 batch = put(batch, "candidate", pa.array(alive(batch)))
-                work.write(batch)
-                stored.write(batch.filter(batch.column("text").is_valid()))
+                measured.write(batch.filter(batch.column("text").is_valid()))
+                work.write(sized(batch, last))
                 beat(root, "documents", unit.name, work.rows, before + _done(piece, batch))
             before += piece.end - piece.start
             beat(root, "documents", unit.name, work.rows, before)
-        shards = [work.close(), stored.close()]
+        shards = [work.close(), measured.close()]
     commit(root, "documents", unit.name, key, shards, rows=work.rows)
     return committed(root, "documents", unit.name, key) or {}
+
+
+def sized(batch: pa.RecordBatch, prefix: str) -> pa.RecordBatch:
+    """Give the ledger the sizes of the text as it stands after the last edit."""
+    if "edits" not in batch.schema.names:
+        batch = put(batch, "edits", pa.nulls(batch.num_rows, EDITS.type))
+    for name in rules.SIZES:
+        batch = put(batch, name, batch.column(prefix + name))
+    return batch
 
 
 def _done(piece: Piece, batch: pa.RecordBatch) -> int:

@@ -10,11 +10,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusforge.errors import ExtraMissing
-from corpusforge.kernels.extraction import Extracted, extract, extract_batch, visible_text
+from corpusforge.kernels.extraction import (
+    PLAIN,
+    Extracted,
+    Extractor,
+    Output,
+    extract,
+    extract_batch,
+    visible_text,
+)
 from corpusforge.kernels.extraction.alternatives import resiliparse, trafilatura
+from corpusforge.schema import EXTRACTED
 from corpusforge.transform import alive, decide, put, reasons_array
 
-METHODS = {
+METHODS: dict[str, Extractor] = {
     "forge": extract,
     "trafilatura": trafilatura,
     "resiliparse": resiliparse,
@@ -26,17 +35,19 @@ METHODS = {
 class Extract:
     """Fill ``text`` (and ``title`` where null) of documents that have ``html`` and no text.
 
-    ``method`` is a key of METHODS; ``depth`` and ``nodes`` are the limits of one page. A document
-    that breaks the extractor or exceeds a limit fails; one whose text is empty is dropped.
+    The columns of EXTRACTED are added, null where there was nothing to extract. ``method`` is a
+    key of METHODS; ``depth`` and ``nodes`` are the limits of one page. A document that breaks the
+    extractor or exceeds a limit fails; one whose text is empty is dropped.
     Raises ExtraMissing where the method's package is not installed.
     """
 
     method: str
     depth: int
     nodes: int
+    output: Output = PLAIN
 
-    reads = ("html", "text", "title", "outcome", "stage", "reasons", "detail")
-    adds = ("text", "title", "outcome", "stage", "reasons", "detail")
+    reads = ("html", "url", "text", "title", "outcome", "stage", "reasons", "detail")
+    adds = ("text", "title", "outcome", "stage", "reasons", "detail", *EXTRACTED.names)
 
     def __post_init__(self) -> None:
         if self.method == "trafilatura" and find_spec("trafilatura") is None:
@@ -52,10 +63,14 @@ class Extract:
             pc.if_else(wanted, batch.column("html"), None),
             depth=self.depth,
             nodes=self.nodes,
+            url=batch.column("url"),
+            output=self.output,
             extractor=METHODS[self.method],
         )
         batch = put(batch, "text", pc.coalesce(batch.column("text"), pages.text))
         batch = put(batch, "title", pc.coalesce(batch.column("title"), pages.title))
+        for name in EXTRACTED.names:
+            batch = put(batch, name, getattr(pages, name))
         batch = decide(
             batch, _mask(pages.error), outcome="failed", stage="extract", detail=pages.error
         )

@@ -118,6 +118,11 @@ def test_sloppy_pages_are_fine(html: str) -> None:
         ("<div>" * 4_000 + "<p></p>" * 4_000, NODES),
         ("<select>" + "<option selected>" * 3_000, NODES),
         ("<img>" * 20_001, NODES),
+        ("".join(f"<p a{n}></p>" for n in range(4_000)), NODES),
+        ("".join(f"<x{n}></x{n}>" for n in range(4_000)), NODES),
+        ("".join(f"</x a{n}>" for n in range(4_000)), NODES),
+        ("".join(f"<!doctype x{n}>" for n in range(4_000)), NODES),
+        ("<p " + " ".join(f"a{n}" for n in range(4_000)), NODES),  # cut before its end
     ],
     ids=lambda value: value[:24] if isinstance(value, str) else None,
 )

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from corpusforge.errors import SpecError
-from corpusforge.kernels.signals import SIGNALS
-from corpusforge.rules import DEFAULT, Rule, load, rule_sets
+from corpusforge.kernels.edits import EDITORS
+from corpusforge.kernels.families import SIGNALS
+from corpusforge.rules import DEFAULT, Rule, find, load, rule_sets
 
 
 def thresholds(rule_set: str) -> dict[str, float]:
     """Thresholds of a shipped set, in its order."""
-    return {rule.name: rule.threshold for rule in rule_sets()[rule_set]}
+    return {rule.name: rule.threshold for rule in find(rule_set).rules}
 
 
 def test_shipped_thresholds() -> None:
@@ -38,16 +39,18 @@ def test_shipped_thresholds() -> None:
 
 def test_every_shipped_rule_cites_its_source_and_reads_a_signal() -> None:
     """And says min_ where it wants much, max_ where it wants little."""
-    for rules in rule_sets().values():
-        for rule in rules:
+    for one in rule_sets().values():
+        own = {signal.name for rule in one.edits for signal in EDITORS[rule.editor].signals}
+        for rule in (*one.edits, *one.rules):
             assert rule.citation
-            assert rule.signal in SIGNALS
-            assert rule.comparison == {"min": ">=", "max": "<="}[rule.name[:3]]
+        for rule in one.rules:
+            assert rule.signal in {*SIGNALS, *own}
+            assert rule.comparison == {"min": ">=", "max": "<=", "not": ">="}[rule.name[:3]]
 
 
 def test_language_dependent_rules() -> None:
     """English stop words judge English only; word length leaves out scripts without spaces."""
-    rules = {rule.name: rule for rule in rule_sets()["gopher-quality"]}
+    rules = {rule.name: rule for rule in find("gopher-quality").rules}
     assert rules["min_stop_words"].languages == ("en",)
     assert {"zh", "ja", "th", "lo", "km", "my"} <= {*rules["min_mean_word_length"].except_languages}
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusforge.kernels.signals import SIGNALS
-from corpusforge.rules import Rule, load, rule_sets
+from corpusforge.rules import Rule, find, load
 from corpusforge.schema import LANGUAGE, REASON, VERDICT, check
 from corpusforge.transform import chain
 from corpusforge.transforms.judge import Judge, judge_signals
@@ -178,7 +178,7 @@ def test_replay_law_and_concatenation(
     """Verdicts of a run = verdicts of its stored signals = verdicts of its parts."""
     rules = (
         *load({"gopher-quality": {"min_words": words}}),
-        *rule_sets()["fineweb"],
+        *find("fineweb").rules,
     )
     judge = Judge(rules, ("en",), score)
     run = chain(Measure(), judge)

@@ -1,49 +1,84 @@
-"""Main text of an HTML page: parse, walk into blocks, choose, write as plain text."""
+"""Main text of an HTML page: parse, walk into blocks, choose, write as text or Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 from selectolax.lexbor import LexborHTMLParser
 
-from corpusforge.kernels.extraction import guard
+from corpusforge.kernels.extraction import guard, markdown, metadata, text
 from corpusforge.kernels.extraction.blocks import Blocks, OverLimit, walk
+from corpusforge.kernels.extraction.metadata import Metadata
 from corpusforge.kernels.extraction.selection import select
-from corpusforge.kernels.extraction.text import render
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How text is written: plain, or as ``markdown``, there with ``links`` or without."""
+
+    markdown: bool = False
+    links: bool = False
+
+
+PLAIN = Output()
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page holds: its main text, and what it says of itself (None where it does not)."""
+    """What a page holds: its main text, and what it states of itself (`metadata`).
+
+    ``blocks_kept`` of ``blocks_seen`` make the text; None where an extractor does not count them.
+    """
 
     text: str
-    title: str | None
-    language: str | None  # the lang attribute of the root element
-    blocks_kept: int
-    blocks_seen: int
+    stated: Metadata
+    blocks_kept: int | None = None
+    blocks_seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
     """Arrays over the pages of a batch.
 
-    ``text``, ``title``: null for a null page, an error or an exceeded limit (title also where a
-    page has none). ``error``: "TypeError: ..." where a page broke the code, else null.
-    ``limit``: "depth" or "nodes" where the page exceeds it, else null; ``limit_value``: int64,
-    what was reached when work on the page ended, null without limit.
+    ``text`` to ``blocks_seen``: as in Page and Metadata; null for a null page, an error or an
+    exceeded limit. ``error``: "TypeError: ..." where a page broke the code, else null. ``limit``:
+    "depth" or "nodes" where the page exceeds it, else null; ``limit_value``: what was reached
+    when work on the page ended, null without limit.
     """
 
     text: pa.StringArray
     title: pa.StringArray
+    canonical_url: pa.StringArray
+    published: pa.StringArray
+    declared_language: pa.StringArray
+    blocks_kept: pa.Int32Array
+    blocks_seen: pa.Int32Array
     error: pa.StringArray
     limit: pa.StringArray
     limit_value: pa.Int64Array
 
 
-Extractor = Callable[..., Page]  # (html, *, depth, nodes) -> Page
+_TYPES = {"blocks_kept": pa.int32(), "blocks_seen": pa.int32(), "limit_value": pa.int64()}
+
+
+class Extractor(Protocol):
+    """What turns a page into its text."""
+
+    def __call__(
+        self,
+        html: str | bytes,
+        *,
+        depth: int,
+        nodes: int,
+        url: str | None = None,
+        output: Output = PLAIN,
+    ) -> Page:
+        """Return the text of ``html`` (bytes: UTF-8) that was found at ``url``."""
 
 
 def parse(html: str | bytes, *, depth: int, nodes: int) -> LexborHTMLParser:
@@ -55,64 +90,107 @@ def parse(html: str | bytes, *, depth: int, nodes: int) -> LexborHTMLParser:
     return LexborHTMLParser(data)
 
 
-def title(tree: LexborHTMLParser) -> str | None:
-    """Return the title of a page, white space collapsed, or None."""
-    node = tree.css_first("head > title, body > title")
-    return " ".join(node.text().split()) or None if node is not None else None
-
-
-def extract(html: str | bytes, *, depth: int, nodes: int) -> Page:
-    """Return the main text of ``html`` (bytes: UTF-8).
+def extract(
+    html: str | bytes,
+    *,
+    depth: int,
+    nodes: int,
+    url: str | None = None,
+    output: Output = PLAIN,
+) -> Page:
+    """Return the main text of ``html`` (bytes: UTF-8) that was found at ``url``.
 
     Raises OverLimit where elements nest deeper than ``depth`` or nodes are more than ``nodes``.
     """
-    return _page(html, select, depth, nodes)
+    return _page(html, select, depth, nodes, url, output)
 
 
-def visible_text(html: str | bytes, *, depth: int, nodes: int) -> Page:
+def visible_text(
+    html: str | bytes,
+    *,
+    depth: int,
+    nodes: int,
+    url: str | None = None,
+    output: Output = PLAIN,
+) -> Page:
     """Return all text of ``html``, boilerplate too, scripts not; otherwise as `extract`."""
-    return _page(html, lambda page: list(range(len(page.text))), depth, nodes)
+    return _page(html, _all, depth, nodes, url, output)
 
 
 def extract_batch(
-    html: pa.StringArray, *, depth: int, nodes: int, extractor: Extractor = extract
+    html: pa.StringArray,
+    *,
+    depth: int,
+    nodes: int,
+    url: pa.StringArray | None = None,
+    output: Output = PLAIN,
+    extractor: Extractor = extract,
 ) -> Extracted:
     """Extract every page of ``html``; a page that fails spoils no other."""
-    texts: list[str | None] = []
-    titles: list[str | None] = []
-    errors: list[str | None] = []
-    limits: list[str | None] = []
-    values: list[int | None] = []
-    for item in html:
-        text = name = error = limit = value = None
+    names = [field.name for field in fields(Extracted)]
+    columns: dict[str, list[str | int | None]] = {name: [] for name in names}
+    urls = url.to_pylist() if url is not None else [None] * len(html)
+    for item, address in zip(html, urls, strict=True):
+        row: dict[str, str | int | None] = {}
         if item.is_valid:
+            data = item.as_buffer().to_pybytes()
             try:
-                page = extractor(item.as_buffer().to_pybytes(), depth=depth, nodes=nodes)
-                text, name = page.text, page.title
+                page = extractor(data, depth=depth, nodes=nodes, url=address, output=output)
+                row = {
+                    "text": page.text,
+                    "title": page.stated.title,
+                    "canonical_url": page.stated.canonical_url,
+                    "published": page.stated.published,
+                    "declared_language": page.stated.language,
+                    "blocks_kept": page.blocks_kept,
+                    "blocks_seen": page.blocks_seen,
+                }
             except OverLimit as over:
-                limit, value = over.name, over.value
+                row = {"limit": over.name, "limit_value": over.value}
             except Exception as bug:  # one document's bug is that document's failed row
-                error = f"{type(bug).__name__}: {bug}"
-        texts.append(text)
-        titles.append(name)
-        errors.append(error)
-        limits.append(limit)
-        values.append(value)
-    return Extracted(
-        pa.array(texts, pa.string()),
-        pa.array(titles, pa.string()),
-        pa.array(errors, pa.string()),
-        pa.array(limits, pa.string()),
-        pa.array(values, pa.int64()),
-    )
+                row = {"error": f"{type(bug).__name__}: {bug}"}
+        for name in names:
+            columns[name].append(row.get(name))
+    arrays = {name: pa.array(columns[name], _TYPES.get(name, pa.string())) for name in names}
+    return Extracted(**arrays)
 
 
-def _page(html: str | bytes, choose: Callable[[Blocks], list[int]], depth: int, nodes: int) -> Page:
+def _all(page: Blocks) -> list[int]:
+    return list(range(len(page.text)))
+
+
+def _page(
+    html: str | bytes,
+    choose: Callable[[Blocks], list[int]],
+    depth: int,
+    nodes: int,
+    url: str | None,
+    output: Output,
+) -> Page:
     tree = parse(html, depth=depth, nodes=nodes)
     root = tree.root
     if root is None:
-        return Page("", None, None, 0, 0)
+        return Page("", Metadata(), 0, 0)
     page = walk(root, depth=depth, nodes=nodes)
     chosen = choose(page)
-    language = (root.attributes.get("lang") or "").strip() or None
-    return Page(render(page, chosen), title(tree), language, len(chosen), len(page.text))
+    stated = metadata.read(tree, url)
+    return Page(write(page, chosen, url, output), stated, len(chosen), len(page.text))
+
+
+def write(page: Blocks, chosen: list[int], url: str | None, output: Output) -> str:
+    """Return the ``chosen`` blocks of the page at ``url`` in the form that ``output`` names."""
+    if not output.markdown:
+        return text.render(page, chosen)
+    if not output.links:
+        return markdown.render(page, chosen)
+
+    @lru_cache(maxsize=1024)
+    def resolver(href: str) -> str | None:
+        if href.lstrip().startswith("#"):
+            return None
+        return metadata.resolve(href.strip().translate(_ENCODED), url, fragment=True)
+
+    return markdown.render(page, chosen, resolver)
+
+
+_ENCODED = {ord(char): f"%{ord(char):02X}" for char in '()<>\\^`{|}" '}  # not in a destination

@@ -17,16 +17,16 @@ def _names(words: str) -> frozenset[str]:
 
 
 HEADINGS = _names("h1 h2 h3 h4 h5 h6")
-_INLINE = _names(
+INLINE = _names(
     "a abbr acronym b basefont bdi bdo big cite code data del dfn em font i img ins kbd label mark"
     " nobr q rb rp rt rtc ruby s samp small span strike strong sub sup time tt u var wbr"
 )
-_SKIPPED = _names(
+SKIPPED = _names(
     "-comment -doctype applet area audio base button canvas col colgroup datalist dialog embed"
     " frame frameset head iframe input link map math meta meter noframes object param progress rp"
     " script select source style svg template textarea title track video"
 )
-_PREFORMATTED = _names("listing plaintext pre xmp")
+PREFORMATTED = _names("listing plaintext pre xmp")
 
 
 class OverLimit(Exception):
@@ -44,7 +44,8 @@ class Blocks:
     Elements: ``tag``; ``parent``, -1 for the root; ``role``, bits of `roles`; ``end``, one past
     the last element of the subtree; ``first`` and ``last``, half-open range of its blocks.
     Blocks: ``text``, white space collapsed except in preformatted elements; ``linked``, how many
-    of its characters stand in links; ``owner``, the element that holds it.
+    of its characters stand in links; ``owner``, the element that holds it; ``nodes``, its text
+    nodes (and ``br`` where preformatted), from which writers climb to what stands around them.
     """
 
     tag: list[str] = field(default_factory=list)
@@ -56,6 +57,7 @@ class Blocks:
     text: list[str] = field(default_factory=list)
     linked: list[int] = field(default_factory=list)
     owner: list[int] = field(default_factory=list)
+    nodes: list[list[LexborNode]] = field(default_factory=list)
 
     def open(self, tag: str, parent: int, role: int) -> int:
         """Append an element and return its index."""
@@ -73,7 +75,14 @@ class Blocks:
         self.last[element] = len(self.text)
         return self.parent[element]
 
-    def add(self, pieces: list[str], linked: int, owner: int, preformatted: bool) -> None:
+    def add(
+        self,
+        pieces: list[str],
+        nodes: list[LexborNode],
+        linked: int,
+        owner: int,
+        preformatted: bool,
+    ) -> None:
         """Append the block that ``pieces`` make, if they hold more than white space."""
         raw = "".join(pieces)
         text = raw.strip("\r\n").rstrip() if preformatted else " ".join(raw.split())
@@ -81,6 +90,7 @@ class Blocks:
             self.text.append(text)
             self.linked.append(min(linked, len(text)))
             self.owner.append(owner)
+            self.nodes.append(nodes)
 
 
 def walk(root: LexborNode, *, depth: int, nodes: int) -> Blocks:
@@ -90,6 +100,7 @@ def walk(root: LexborNode, *, depth: int, nodes: int) -> Blocks:
     """
     page = Blocks()
     pieces: list[str] = []
+    run: list[LexborNode] = []  # the nodes of pieces
     linked = 0  # characters of pieces that stand in links
     in_link = in_pre = seen = 0
     current = -1
@@ -103,26 +114,29 @@ def walk(root: LexborNode, *, depth: int, nodes: int) -> Blocks:
         child: LexborNode | None = None
         if tag == "-text":
             text = node.text_content or ""
-            pieces.append(text)
-            if in_link:
-                linked += len(text)
-        elif tag in _INLINE:
+            if pieces or in_pre or not text.isspace():  # most are the white space between tags
+                pieces.append(text)
+                run.append(node)
+                if in_link:
+                    linked += len(text)
+        elif tag in INLINE:
             child = node.first_child
             if child is not None and tag == "a":
                 in_link += 1
-        elif tag in _SKIPPED:
+        elif tag in SKIPPED:
             pass
         elif tag == "br" and in_pre:
             pieces.append("\n")
+            run.append(node)
         else:
             if pieces:
-                page.add(pieces, linked, current, in_pre > 0)
-                pieces, linked = [], 0
+                page.add(pieces, run, linked, current, in_pre > 0)
+                pieces, run, linked = [], [], 0
             if tag != "br":
                 child = node.first_child
                 if child is not None:
                     current = page.open(tag, current, roles.read(tag, node.attributes))
-                    in_pre += tag in _PREFORMATTED
+                    in_pre += tag in PREFORMATTED
         if child is not None:
             stack.append((node, tag))
             if len(stack) > depth:
@@ -131,14 +145,14 @@ def walk(root: LexborNode, *, depth: int, nodes: int) -> Blocks:
             continue
         while (following := node.next) is None and stack:
             node, tag = stack.pop()
-            if tag in _INLINE:
+            if tag in INLINE:
                 if tag == "a":
                     in_link -= 1
                 continue
             if pieces:
-                page.add(pieces, linked, current, in_pre > 0)
-                pieces, linked = [], 0
-            in_pre -= tag in _PREFORMATTED
+                page.add(pieces, run, linked, current, in_pre > 0)
+                pieces, run, linked = [], [], 0
+            in_pre -= tag in PREFORMATTED
             current = page.close(current)
         if following is None:
             return page

@@ -20,6 +20,7 @@ from corpusforge.kernels.extraction.markup import (
     find,
     letter,
     markup_end,
+    no_names,
     raw_end,
     tag,
 )
@@ -327,12 +328,12 @@ def _start(
 def weigh(data: Bytes, depth: int, nodes: int) -> tuple[int, int]:
     """Return (FINE, 0), or the limit that the page ``data`` (UTF-8) exceeds and the value reached.
 
-    DEPTH: more than ``depth`` elements open at once. NODES: more than ``nodes`` elements, those
-    counted that the parser opens again, or ``nodes`` times STEPS steps of its searches.
+    DEPTH: more than ``depth`` elements open at once. NODES: more than ``nodes`` elements and texts,
+    elements counted that the parser opens again, or ``nodes`` times STEPS steps of its searches.
     """
     n, at, text, frames, root_attributes = len(data), 0, 0, 0, 0
     stack, live = np.empty((depth + 2, _FIELDS), np.int64), np.empty((depth + 2, _FIELDS), np.int64)
-    state = np.zeros(_STATE, np.int64)
+    state, names = np.zeros(_STATE, np.int64), no_names()
     for field in range(_FIELDS):
         stack[0, field] = 0
     state[_OPTIONS] = -1
@@ -342,26 +343,32 @@ def weigh(data: Bytes, depth: int, nodes: int) -> tuple[int, int]:
         -1,
     )  # the root
     while True:
-        if state[_MADE] > nodes or state[_STEPS] > nodes * STEPS:
-            return NODES, max(state[_MADE], state[_STEPS] // STEPS)
+        steps = state[_STEPS] + names[1]
+        if state[_MADE] > nodes or steps > nodes * STEPS:
+            return NODES, max(state[_MADE], steps // STEPS)
         deepest = max(state[_TOP], state[_LIVES], frames)
         if deepest > depth:
             return DEPTH, deepest
         at = find(data, at, 60)
         foreign = stack[state[_TOP] - 1, _INSIDE] & kinds.FOREIGN != 0
-        if at > text and not foreign:
-            _reopen(stack, live, state, depth)
+        if at > text:
+            state[_MADE] += 1  # a text
+            if not foreign:
+                _reopen(stack, live, state, depth)
         if at + 2 >= n:
             return FINE, 0
         text = markup_end(data, at, foreign)
         if text > at:
+            if data[at + 1] == 33 and letter(data[at + 2]):
+                tag(data[:text], at + 2, names)  # the name of a document type is kept too
             at = text
             continue
         ending = data[at + 1] == 47
         start = at + 1 + ending
-        at, name, attributes, closed = tag(data, start)
-        if at >= n:
-            return FINE, 0  # a tag that the end of the page cuts is no tag
+        at, name, attributes, closed = tag(data, start, names)
+        if at >= n:  # a tag that the end of the page cuts is no tag
+            text = at
+            continue
         at += 1
         text = at
         kind = kinds.kind(name)

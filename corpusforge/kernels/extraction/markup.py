@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corpusforge.kernels.extraction.kinds import MASK
+from corpusforge.kernels.extraction.kinds import MASK, kind
 from corpusforge.kernels.jit import kernel
 
 Bytes = NDArray[np.uint8]
+Names = NDArray[np.int64]  # how many names there are, how many steps they took, hash slots
+_SLOTS = 1 << 15
+_NAMES_MOST = 24_000
 
 
 @kernel
@@ -31,25 +34,55 @@ def find(data: Bytes, at: int, byte: int) -> int:
 
 
 @kernel
-def tag(data: Bytes, at: int) -> tuple[int, int, int, bool]:
-    """Read a tag from its name on: end, hash of the name, number of attributes, ``/>``."""
+def no_names() -> Names:
+    """Make an empty set of names."""
+    return np.zeros(_SLOTS + 2, np.int64)
+
+
+@kernel
+def _add(names: Names, name: int) -> None:
+    """Add a hash to the set. Each new one is compared with those before, as in Lexbor.
+
+    Lexbor keeps the names of a page in a table of fixed size, so many of them make it quadratic.
+    """
+    slot = (name * 40503 >> 12) & (_SLOTS - 1)
+    while names[slot + 2]:
+        if names[slot + 2] == name:
+            return
+        slot = (slot + 1) & (_SLOTS - 1)
+    names[1] += names[0]
+    if names[0] < _NAMES_MOST:
+        names[0] += 1
+        names[slot + 2] = name
+
+
+@kernel
+def tag(data: Bytes, at: int, names: Names) -> tuple[int, int, int, bool]:
+    """Read a tag from its name on: end, hash of the name, number of attributes, ``/>``.
+
+    The tag's name, where it is none that `kinds` knows, and those of its attributes join ``names``.
+    """
     n, name = len(data), 0
     while at < n and not _blank(data[at]) and data[at] != 47 and data[at] != 62:
         byte = np.int64(data[at])
         name = int((name * 131 + (byte | 32 if 65 <= byte <= 90 else byte)) & MASK)
         at += 1
+    if not kind(name):
+        _add(names, name)
     attributes, closed = 0, False
     while at < n and data[at] != 62:
         if _blank(data[at]) or data[at] == 47:
             closed = data[at] == 47
             at += 1
             continue
-        attributes, closed = attributes + 1, False
-        at += 1
-        while (
-            at < n and not _blank(data[at]) and data[at] != 47 and data[at] != 61 and data[at] != 62
-        ):
+        attributes, closed, own = attributes + 1, False, 0
+        while True:
+            byte = np.int64(data[at])
+            own = int((own * 131 + (byte | 32 if 65 <= byte <= 90 else byte)) & MASK)
             at += 1
+            if at >= n or _blank(data[at]) or data[at] == 47 or data[at] == 61 or data[at] == 62:
+                break
+        _add(names, own)
         while at < n and _blank(data[at]):
             at += 1
         if at < n and data[at] == 61:

@@ -17,6 +17,9 @@ STRONG = 2  # boilerplate unless it is much of the page
 WEAK = 4  # boilerplate where it holds no prose
 COMMENT = 8  # what readers wrote under a page
 HIDDEN = 16  # not shown
+CONTENT = 32  # what a page is there for
+CARD = 64  # one of several products or teasers
+FORUM = 128  # what members wrote
 
 _WORDS = {
     SITE: "contentinfo navigation",
@@ -35,6 +38,11 @@ _WORDS = {
     " testimonials timestamp tooltip widget",
     COMMENT: "comment commentlist comments disqus respond",
     HIDDEN: "hidden sr visually visuallyhidden",
+    CONTENT: "article body content entry hentry main page post prose richtext story text",
+    CARD: "box card cards collection entry grid item items list listing product products result"
+    " results row tile tiles",
+    FORUM: "answer discussion forum message messages post postbody posts question replies reply"
+    " thread topic",
 }
 _TAGS = {
     "nav": SITE,
@@ -46,13 +54,13 @@ _TAGS = {
     "header": WEAK,
     "noscript": WEAK,
 }
+_NAMES = frozenset(("class", "id", "role", "itemprop"))
 _LONGEST = 300  # characters of a name that are read
-_BITS = {
-    form: bit
-    for bit, words in _WORDS.items()
-    for word in words.split()
-    for form in (word, word.capitalize(), word.upper())
-}
+_BITS: dict[str, int] = {}
+for _bit, _words in _WORDS.items():
+    for _word in _words.split():
+        for _form in (_word, _word.capitalize(), _word.upper()):
+            _BITS[_form] = _BITS.get(_form, 0) | _bit
 _WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 
 
@@ -69,12 +77,13 @@ def read(tag: str, attributes: Mapping[str, str | None]) -> int:
     bits = _TAGS.get(tag, 0)
     if not attributes:
         return bits
-    get = attributes.get
-    name = f"{get('class') or ''} {get('id') or ''} {get('role') or ''} {get('itemprop') or ''}"
-    bits |= _bits(name[:_LONGEST])
-    if "hidden" in attributes or get("aria-hidden") == "true":
-        bits |= HIDDEN
-    style = get("style")
-    if style and "none" in style and "display:none" in style.replace(" ", ""):
-        bits |= HIDDEN
+    for key, value in attributes.items():
+        if key in _NAMES:
+            if value:
+                bits |= _bits(value[:_LONGEST])
+        elif key == "style":
+            if value and "none" in value and "display:none" in value.replace(" ", ""):
+                bits |= HIDDEN
+        elif key == "hidden" or (key == "aria-hidden" and value == "true"):
+            bits |= HIDDEN
     return bits

@@ -29,7 +29,6 @@ from resiliparse.extract.html2text import extract_plain_text
 
 from corpusforge import readers, spec, tokenizer
 from corpusforge.manifest import Manifest
-from corpusforge.plan import find_inputs, make_units
 from corpusforge.schema import tokens_schema
 from corpusforge.shard import ShardWriter
 
@@ -66,9 +65,7 @@ def make(kind: str, out: Path, megabytes: float, data: Sequence[str]) -> None:
 
 def _records(data: Sequence[str], *columns: str) -> Iterator[tuple[str | None, ...]]:
     """Yield ``columns`` of every record of ``data`` that is not decided at reading."""
-    files = find_inputs(data, readers.READABLE)
-    kinds = [readers.sniff(file.path) for file in files]
-    for unit in make_units(files, kinds, spec.Plan()):
+    for unit in readers.units(data, spec.Plan()):
         for piece in unit.pieces:
             for batch in readers.read(piece, spec.Read(), BATCH_BYTES):
                 values = [batch.column(name).to_pylist() for name in ("outcome", *columns)]

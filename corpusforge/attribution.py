@@ -8,7 +8,7 @@ documents that fail nothing else, less those of them, and of others, that would 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +23,10 @@ from corpusforge.schema import REMOVED
 from corpusforge.shard import read_table
 from corpusforge.spec import CleanSpec, Dedup
 from corpusforge.stages import again
-from corpusforge.stages.clean import judge_of
+from corpusforge.stages.recipe import judge_of
 from corpusforge.transform import alive
-from corpusforge.transforms.judge import KEEP, MIN_SCORE, Judge
+from corpusforge.transforms.contaminated import SIGNAL
+from corpusforge.transforms.judge import KEEP, MIN_SCORE
 
 KINDS = ("failed", "first", "unique", "leave_one_out")
 JUDGING = ("language", "rules")  # stages whose reasons are of rules
@@ -36,6 +37,7 @@ class Attribution:
     """Counts by rule of judged batches; ``rules`` names those that are listed, in order."""
 
     rules: tuple[str, ...]
+    decontaminate: bool  # documents that share n-grams with evaluation items are dropped
     numbers: npt.NDArray[np.int64] = field(init=False)  # rule, KINDS, (documents, tokens)
     passed: list[pa.Table] = field(default_factory=list)  # SIGNED of documents that fail nothing
     alone: list[pa.Table] = field(default_factory=list)  # SIGNED and ``rule``: that fail one rule
@@ -58,6 +60,7 @@ class Attribution:
         for kind, mask in enumerate((np.ones(len(rule), bool), first, unique)):
             np.add.at(self.numbers[:, kind, 0], rule[mask], 1)
             np.add.at(self.numbers[:, kind, 1], rule[mask], tokens[parents[mask]])
+        unique &= ~_contaminated(failed, self.decontaminate)[parents]  # would go all the same
         signed = failed.select(SIGNED.names).take(pa.array(parents[unique]))
         self.alone.append(pa.table(signed.append_column("rule", pa.array(rule[unique]))))
 
@@ -100,22 +103,36 @@ class Attribution:
             self.numbers[rule, KINDS.index("leave_one_out")] = change.sum(), (change * tokens).sum()
 
 
-def rules_of(judge: Judge) -> tuple[str, ...]:
-    """Return the names of all rules of ``judge``, in the order of reasons."""
-    language = () if judge.keep_languages == "all" else (KEEP, MIN_SCORE)
-    return (*language, *(rule.id for rule in judge.rules))
+def _contaminated(batch: pa.RecordBatch, drops: bool) -> npt.NDArray[np.bool_]:
+    if not drops:
+        return np.zeros(batch.num_rows, bool)
+    count = pc.fill_null(batch.column(SIGNAL.name), 0).to_numpy(zero_copy_only=False)
+    return np.asarray(count > 0)
+
+
+def empty(spec: CleanSpec) -> Attribution:
+    """Return an attribution of the rules of ``spec``, without documents yet."""
+    return Attribution(rules_of(spec), again.drops_contaminated(spec))
+
+
+def rules_of(spec: CleanSpec) -> tuple[str, ...]:
+    """Return the names of all rules of ``spec``, in the order of reasons."""
+    language = () if spec.language.keep == "all" else (KEEP, MIN_SCORE)
+    return (*language, *(rule.id for rule in judge_of(spec).rules))
 
 
 def of_run(root: str, units: Sequence[str], spec: CleanSpec) -> list[dict[str, Any]]:
     """Return the attribution of the settled units of a clean run."""
-    judge, removed = judge_of(spec), read_table(root, "dedup/removed.arrow", REMOVED)
-    found = Attribution(rules_of(judge))
+    found = empty(spec)
+    for batch in judged(root, units, spec):
+        found.add(batch)
+    return found.finish(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup)
+
+
+def judged(root: str, units: Sequence[str], spec: CleanSpec) -> Iterator[pa.RecordBatch]:
+    """Yield the records of units of the run in ``root``, judged anew by ``spec``, with SIGNED."""
+    columns = [*(rule.signal for rule in judge_of(spec).rules), SIGNAL.name, *SIGNED.names[1:]]
+    verdicts = again.verdicts(spec)
     for unit in units:
-        for batch in again.rows(root, unit, wanted(judge)):
-            found.add(judge(batch))
-    return found.finish(removed, spec.dedup)
-
-
-def wanted(judge: Judge) -> tuple[str, ...]:
-    """Return the stored columns that judging and deduplication ask for."""
-    return tuple(dict.fromkeys([*(rule.signal for rule in judge.rules), *SIGNED.names[1:]]))
+        for batch in again.rows(root, unit, tuple(dict.fromkeys(columns))):
+            yield verdicts(batch)

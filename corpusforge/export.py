@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from corpusforge import manifest
 from corpusforge.errors import UsageError
-from corpusforge.schema import CORPUS
+from corpusforge.manifest import Manifest
+from corpusforge.schema import corpus_schema
 from corpusforge.shard import AtomicFile, join, json_lines, read_batches
 
 UNKNOWN = (".json", ".csv", ".txt", ".arrow", ".gz", ".zst")
@@ -38,14 +39,14 @@ def corpus(root: str, output: str) -> dict[str, Any]:
             sink.close()
         file.commit()
     elif output.endswith(".parquet"):
-        rows = _parquet(root, [shard.name for shard in run.in_folder("corpus")], output)
+        rows = _parquet(root, run, [shard.name for shard in run.in_folder("corpus")], output)
     elif Path(output).is_file() or output.endswith(UNKNOWN):
         raise UsageError(f"cannot write {output}", expected=FORMATS)
     elif Path(output).is_dir() and any(Path(output).iterdir()):
         raise UsageError(f"{output} is not empty", remedy="name an empty or a new folder")
     else:
         for number, shard in enumerate(run.in_folder("corpus")):
-            rows += _parquet(root, [shard.name], join(output, f"part-{number:05d}.parquet"))
+            rows += _parquet(root, run, [shard.name], join(output, f"part-{number:05d}.parquet"))
     return {"rows": rows, "output": output}
 
 
@@ -62,12 +63,14 @@ class _Sink(io.RawIOBase):
         return self.target.write(data)
 
 
-def _parquet(root: str, names: list[str], output: str) -> int:
-    schema = CORPUS.set(0, pa.field("id", pa.string()))
+def _parquet(root: str, run: Manifest, names: list[str], output: str) -> int:
+    columns = corpus_schema(run.facts.get("columns", {}))
+    schema = columns.set(0, pa.field("id", pa.string()))
     file, rows = AtomicFile(output), 0
     with pq.ParquetWriter(pa.PythonFile(file, mode="w"), schema, compression="zstd") as writer:
         for name in names:
-            for batch in read_batches(root, name):
+            for batch in read_batches(root, name, columns.names):
+                batch = batch.cast(columns)
                 ids = pa.array([value.hex() for value in batch.column("id").to_pylist()])
                 writer.write_batch(batch.set_column(0, schema.field(0), ids))
                 rows += batch.num_rows

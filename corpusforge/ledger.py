@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,10 +35,15 @@ class Settled:
     ledger: pa.RecordBatch
 
 
-def settle(batch: pa.RecordBatch, kept: Place, dropped: Place | None) -> Settled:
+def settle(
+    batch: pa.RecordBatch,
+    kept: Place,
+    dropped: Place | None,
+    columns: Sequence[str] = tuple(CORPUS.names),
+) -> Settled:
     """Cut ``batch`` by its verdicts; the only place where a row leaves the stream.
 
-    ``dropped`` is None where dropped texts are not stored.
+    ``dropped`` is None where dropped texts are not stored; ``columns`` are those of the corpus.
     """
     outcome = batch.column("outcome")
     is_kept = np.asarray(pc.equal(outcome, "kept").to_numpy(zero_copy_only=False), dtype=bool)
@@ -60,8 +65,8 @@ def settle(batch: pa.RecordBatch, kept: Place, dropped: Place | None) -> Settled
     ledger = put(batch, "shard", shard)
     ledger = put(ledger, "row", pa.array(rows, pa.int64(), mask=rows < 0))
     return Settled(
-        batch.filter(pa.array(is_kept)).select(CORPUS.names),
-        batch.filter(pa.array(is_stored)).select(CORPUS.names),
+        batch.filter(pa.array(is_kept)).select(columns),
+        batch.filter(pa.array(is_stored)).select(columns),
         ledger.select(LEDGER.names).cast(LEDGER),
     )
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -21,7 +22,7 @@ from corpusforge.errors import ExtraMissing, InputError, UsageError
 from corpusforge.spec import Plan
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcp", "gcs": "gcp"}
-SPLITTABLE = {("warc", "gzip"), ("jsonl", "none")}
+SPLITTABLE = {("warc", "gzip"), ("jsonl", "none"), ("parquet", "none")}
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,13 @@ class InputFile:
 def find_inputs(arguments: Sequence[str], readable: tuple[str, ...]) -> list[InputFile]:
     """Expand ``arguments`` to files sorted by source; ``readable`` are the suffixes of folders.
 
-    Raises InputError for a missing path, a folder without readable files and an empty file, and
-    UsageError when two arguments have one label.
+    In a folder that holds anything else readable, .txt files are notes, not documents: name them
+    or give a glob to read them. Raises InputError for a missing path, a folder without readable
+    files and an empty file, and UsageError when two arguments have one label or one file is given
+    twice, be it by a link or under two labels: its records would count twice.
     """
     files: dict[str, InputFile] = {}
+    sources: dict[str, str] = {}
     labels: dict[str, str] = {}
     for argument in arguments:
         label, path = _split_label(argument)
@@ -89,6 +93,13 @@ def find_inputs(arguments: Sequence[str], readable: tuple[str, ...]) -> list[Inp
                 )
             labels[name] = path
             for file in found:
+                first = sources.setdefault(_real(file.path), file.source)
+                if first != file.source:
+                    raise UsageError(
+                        f"one file is given twice, as '{first}' and '{file.source}'",
+                        file=file.path,
+                        remedy="give it once",
+                    )
                 files[file.source] = file
     return [files[source] for source in sorted(files)]
 
@@ -106,6 +117,15 @@ def _run_folders(files: set[str]) -> tuple[str, ...]:
     """Return the run folders among ``files``: what forge wrote is not its input."""
     folders = (posixpath.dirname(file) for file in files if posixpath.basename(file) == "log.jsonl")
     return tuple(f"{folder}/" for folder in folders if f"{folder}/spec.toml" in files)
+
+
+def _real(path: str) -> str:
+    """Return what a local path leads to, links followed; a remote path as it is."""
+    return path if "://" in path else os.path.realpath(path)
+
+
+def _is_text(path: str) -> bool:
+    return bool(re.search(r"\.txt(\.\w+)?$", path, re.IGNORECASE))
 
 
 def _exists(path: str) -> bool:
@@ -136,13 +156,15 @@ def _expand(
     base = root.rstrip("/") + "/"
     matches = sorted(fs.find(root))
     runs = _run_folders(set(matches))
-    found = [
-        _file(fs, match, f"{name}/{match.removeprefix(base)}")
+    matches = [
+        match
         for match in matches
-        if match.endswith(readable)
+        if match.lower().endswith(readable)
         and not posixpath.basename(match).startswith(".")
         and not match.startswith(runs)
     ]
+    matches = [match for match in matches if not _is_text(match)] or matches
+    found = [_file(fs, match, f"{name}/{match.removeprefix(base)}") for match in matches]
     if not found:
         raise InputError(
             "this folder holds no readable file",
@@ -182,18 +204,22 @@ def _remote(fs: Any) -> bool:
 
 
 def make_units(
-    files: Sequence[InputFile], kinds: Sequence[tuple[str, str]], plan: Plan
+    files: Sequence[InputFile],
+    kinds: Sequence[tuple[str, str]],
+    plan: Plan,
+    whole: Collection[str] = (),
 ) -> list[Unit]:
     """Cut ``files`` into units of about ``plan.unit_bytes`` compressed bytes, in source order.
 
     ``kinds`` holds (format, compression) a file. Large files that can be read by byte ranges are
-    cut into several units; small ones share a unit.
+    cut into several units, but for those whose source is in ``whole``; small ones share a unit.
     """
     groups: list[list[tuple[Piece, str]]] = [[]]
     room = plan.unit_bytes
     for file, (format_, compression) in zip(files, kinds, strict=True):
         cuts = [0, file.size]
-        if (format_, compression) in SPLITTABLE and file.size > plan.unit_bytes:
+        can_cut = (format_, compression) in SPLITTABLE and file.source not in whole
+        if can_cut and file.size > plan.unit_bytes:
             parts = -(-file.size // plan.unit_bytes)
             cuts = [file.size * part // parts for part in range(parts + 1)]
         for start, end in pairwise(cuts):
@@ -224,12 +250,23 @@ def estimate(units: Sequence[Unit], workers: int, plan: Plan) -> str:
     size = sum(unit.bytes for unit in units)
     files = len({piece.source for unit in units for piece in unit.pieces})
     busy = min(workers, len(units))
+    pieces = [piece for unit in units for piece in unit.pieces]
+    whole = [p for p in pieces if p.size > plan.unit_bytes and p.end - p.start == p.size]
+    note = "".join(f"\nplan: {p.source} {_why_whole(p)}, so it is one unit" for p in whole)
     return (
         f"plan: {files} files, {size / 1e6:,.1f} MB in {len(units)} units; about "
         f"{size * DISK_PER_BYTE / 1e6:,.0f} MB of disk, "
         f"{(WORKER_BYTES + 4 * plan.batch_bytes) / 1e6:,.0f} MB of memory a worker, "
-        f"{5 + size / 1e6 * SECONDS_PER_MB / busy:,.0f} s with {busy} workers"
+        f"{5 + size / 1e6 * SECONDS_PER_MB / busy:,.0f} s with {busy} workers{note}"
     )
+
+
+def _why_whole(piece: Piece) -> str:
+    if (piece.format, piece.compression) == ("warc", "gzip"):
+        return "is one gzip member or a few large ones"
+    if piece.compression != "none":
+        return f"is packed with {piece.compression} as a whole"
+    return "cannot be cut"
 
 
 def largest_first(units: Sequence[Unit]) -> list[Unit]:

@@ -16,7 +16,6 @@ from fsspec.core import url_to_fs
 
 from corpusforge import attribution, copies, manifest
 from corpusforge import spec as specs
-from corpusforge.attribution import Attribution
 from corpusforge.errors import RunError, SpecError, UsageError
 from corpusforge.explain import plain, reason_line
 from corpusforge.ledger import first_rule
@@ -25,12 +24,14 @@ from corpusforge.schema import LEDGER
 from corpusforge.shard import read_batches
 from corpusforge.spec import CleanSpec
 from corpusforge.stages import again
-from corpusforge.stages.clean import choose, judge_of
-from corpusforge.transforms.judge import Judge
+from corpusforge.stages.recipe import choose
 from corpusforge.transforms.mark import Mark
 
 # Keys that verdicts from stored columns depend on, and those of how results are written.
-KEYS = ("rules.", "language.", "dedup.similarity", "dedup.exact", "dedup.near", "dedup.ranges")
+KEYS = (
+    *("rules.", "language.", "decontaminate.action"),
+    *("dedup.similarity", "dedup.exact", "dedup.near", "dedup.ranges"),
+)
 WRITTEN = ("output.",)
 NAMED = ("id", "source", "offset", "ordinal", "source_id", "url")
 VERDICT = ("outcome", "stage", "reasons", "duplicate_of", "similarity")
@@ -151,9 +152,9 @@ def replay(root: str, spec: CleanSpec) -> Replay:
     """Judge and deduplicate the documents of a clean run by ``spec``; writes nothing."""
     run = manifest.read(root, "clean")
     settings = check(root, run, spec)
-    names, judge = [unit.name for unit in again.units_of(root)], judge_of(spec)
-    found = Attribution(attribution.rules_of(judge))
-    for batch in judged(root, names, judge):
+    names = [unit.name for unit in again.units_of(root)]
+    found = attribution.empty(spec)
+    for batch in attribution.judged(root, names, spec):
         found.add(batch)
     removed = copies.removed(found.candidates(), spec.dedup)
     mark = Mark(removed, spec.dedup.similarity)
@@ -161,7 +162,7 @@ def replay(root: str, spec: CleanSpec) -> Replay:
     changes, other = [_changes_schema().empty_table()], 0
     for name in names:
         old = (part for b in read_batches(root, f"ledger/{name}.parquet") for part in again.cut(b))
-        for was, batch in zip(old, judged(root, [name], judge), strict=True):
+        for was, batch in zip(old, attribution.judged(root, [name], spec), strict=True):
             now = mark(batch)
             before.add(was)
             after.add(now)
@@ -175,14 +176,6 @@ def replay(root: str, spec: CleanSpec) -> Replay:
         pa.concat_tables(changes),
         other,
     )
-
-
-def judged(root: str, names: list[str], judge: Judge) -> Iterator[pa.RecordBatch]:
-    """Yield the records of units, judged anew."""
-    wanted = attribution.wanted(judge)
-    for name in names:
-        for batch in again.rows(root, name, wanted):
-            yield judge(batch)
 
 
 def _changes_schema() -> pa.Schema:
@@ -212,7 +205,7 @@ def _other_reason(was: pa.RecordBatch, now: pa.RecordBatch) -> int:
 
 # -- text ----------------------------------------------------------------------------------------
 
-STAGES = ("read", "extract", "language", "rules", "dedup")
+STAGES = (*again.DECIDED_BEFORE, *again.DECIDED_ANEW)
 
 
 def describe(found: Replay, limit: int) -> str:

@@ -6,19 +6,27 @@ Readers add ``html`` where a record needs extraction; transforms only ever appen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
 DOCUMENT = pa.schema(
     [
         pa.field("id", pa.binary(16), nullable=False),  # xxh3-128 of (source, offset, ordinal)
         pa.field("source", pa.string(), nullable=False),  # label/relative path
-        pa.field("offset", pa.int64(), nullable=False),  # start of member, line or row group
-        pa.field("ordinal", pa.int32(), nullable=False),  # record inside that offset
+        # Where the record lies. WARC: byte of its gzip member or zstd frame (of the record itself
+        # where the file is plain) and its number in it. JSONL: byte of the line, decompressed; 0.
+        # Parquet: number of the row group; row in it. Arrow: number of the record batch; row in
+        # it. Text: 0; 0.
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("ordinal", pa.int32(), nullable=False),
         pa.field("source_id", pa.string()),  # the record's own id
         pa.field("url", pa.string()),
         pa.field("date", pa.string()),
         pa.field("title", pa.string()),
         pa.field("charset", pa.string()),  # what the bytes were decoded with
+        # U+FFFD put in for bytes that could not be decoded; null where the input holds decoded text
+        pa.field("decode_errors", pa.int32()),
         pa.field("truncated", pa.bool_()),  # the archive says that the payload was cut
         pa.field("text", pa.string()),  # null until extracted, and where there is none
         pa.field("meta", pa.string()),  # the record's other fields as JSON
@@ -76,6 +84,13 @@ LANGUAGE = pa.schema(
 
 QUALITY = pa.field("quality_score", pa.float64())  # of a model, rounded to 1e-3; see quality.py
 
+SECOND_LANGUAGE = pa.schema(
+    [
+        pa.field("language2", pa.string()),  # the detector's second choice
+        pa.field("language2_score", pa.float32()),
+    ]
+)
+
 SIGNATURE = pa.schema(
     [
         pa.field("dedup_tokens", pa.int64()),  # priority of dedup: more is better
@@ -98,12 +113,13 @@ REMOVED = pa.schema(
 LEDGER = pa.schema(
     [
         *[DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")],
-        *[DOCUMENT.field(name) for name in ("source_id", "url")],
+        *[DOCUMENT.field(name) for name in ("source_id", "url", "decode_errors")],
         *VERDICT,
         EDITS,
         pa.field("duplicate_of", pa.binary(16)),
         pa.field("similarity", pa.float32()),
         *LANGUAGE,
+        *SECOND_LANGUAGE,
         pa.field("chars", pa.int64()),
         pa.field("words", pa.int64()),
         pa.field("shard", pa.string()),  # file under the run folder that holds the text
@@ -112,6 +128,12 @@ LEDGER = pa.schema(
 )
 
 CORPUS = pa.schema([*DOCUMENT, *EXTRACTED, *LANGUAGE])  # columns that every corpus shard has
+
+
+def corpus_schema(columns: Mapping[str, str]) -> pa.Schema:
+    """Schema of a run's corpus: CORPUS and what own Python added, as the manifest names it."""
+    added = [pa.field(name, pa.type_for_alias(kind)) for name, kind in columns.items()]
+    return pa.schema([*CORPUS, *added])
 
 
 def tokens_schema(width: int) -> pa.Schema:

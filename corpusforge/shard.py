@@ -152,9 +152,10 @@ class ShardWriter:
 
 def json_lines(batch: pa.RecordBatch) -> Iterator[bytes]:
     """Yield a JSON line a row; binary ids as hexadecimal."""
+    short = {field.name for field in batch.schema if field.type == pa.float32()}
     for row in batch.to_pylist():
         plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()}
-        plain |= {k: round(v, 6) for k, v in plain.items() if isinstance(v, float)}  # float32
+        plain |= {k: round(v, 6) for k, v in plain.items() if k in short and isinstance(v, float)}
         yield json.dumps(plain, ensure_ascii=False).encode() + b"\n"
 
 
@@ -190,6 +191,11 @@ def _read_json(fs: Any, path: str, columns: Sequence[str] | None) -> Iterator[pa
     table = pa.RecordBatch.from_pylist(
         [{**row, "id": id_} for row, id_ in zip(rows, ids, strict=True)], schema=CORPUS
     )
+    for name in rows[0].keys() - set(CORPUS.names) if rows else ():
+        values = pa.array([row[name] for row in rows])  # own Python's columns
+        if pa.types.is_null(values.type):
+            values = values.cast(pa.string())
+        table = table.append_column(name, values)
     if rows:
         yield table.select(list(columns)) if columns else table
 

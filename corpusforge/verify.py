@@ -8,7 +8,7 @@ from corpusforge import ledger, manifest
 from corpusforge.errors import AccountingError
 from corpusforge.kernels import digest
 from corpusforge.manifest import Manifest
-from corpusforge.schema import CORPUS
+from corpusforge.schema import corpus_schema
 from corpusforge.shard import file_sha256, read_batches
 
 
@@ -51,13 +51,15 @@ REDO = "run the command again with --fresh"
 
 def _clean(root: str, run: Manifest) -> str:
     parts, counts, rows = [], [], 0
+    schema = corpus_schema(run.facts.get("columns", {}))
     for shard in run.in_folder("ledger"):
         for batch in read_batches(root, shard.name):
             columns = [batch.column(name) for name in ledger.LOGICAL]
             parts.append(digest.content("ledger", columns))
             counts.append(ledger.count(batch))
     for shard in run.in_folder("corpus"):
-        for batch in read_batches(root, shard.name, CORPUS.names):
+        for batch in read_batches(root, shard.name, schema.names):
+            batch = batch.cast(schema)
             parts.append(digest.content("corpus", batch.columns))
             rows += batch.num_rows
     total = ledger.add([{"in": 0, "kept": 0, "dropped": 0, "failed": 0}, *counts])

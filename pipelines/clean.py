@@ -11,6 +11,7 @@ from corpusforge.plan import Unit, largest_first
 from corpusforge.shard import committed
 from corpusforge.spec import CleanSpec, Dedup
 from corpusforge.stages import clean as stages
+from corpusforge.stages import recipe
 
 from .engine import Engine, run
 
@@ -81,7 +82,7 @@ def documents(engine: Engine, root: str, units: Sequence[Unit], spec: CleanSpec)
         )
 
     def missing() -> list[str]:
-        keys = [(unit, stages.documents_key(spec, unit)) for unit in units]
+        keys = [(unit, recipe.documents_key(spec, unit)) for unit in units]
         return [u.name for u, key in keys if not committed(root, "documents", u.name, key)]
 
     run(engine, sum(unit.bytes for unit in units), build, missing)

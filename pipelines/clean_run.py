@@ -10,11 +10,11 @@ from corpusforge import attribution, ledger, manifest, readers
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, RunError, UsageError
 from corpusforge.kernels import digest
-from corpusforge.plan import Unit, estimate, find_inputs, make_units
+from corpusforge.plan import Unit, estimate
 from corpusforge.run import RunFolder, progress
 from corpusforge.shard import committed, read_json, shards_of, write_json
 from corpusforge.spec import CleanSpec
-from corpusforge.stages import again, key_of, warm
+from corpusforge.stages import again, key_of, recipe, warm
 from corpusforge.stages import clean as stages
 
 from . import clean as jobs
@@ -25,8 +25,7 @@ def plan(inputs: Sequence[str], spec: CleanSpec) -> list[Unit]:
     """Find and sniff the inputs, and cut them into units."""
     if not inputs:
         raise UsageError("no input", remedy="e.g. forge clean pages.warc.gz -o run/clean")
-    files = find_inputs(inputs, readers.READABLE)
-    return make_units(files, [readers.sniff(file.path) for file in files], spec.plan)
+    return readers.units(inputs, spec.plan)
 
 
 def clean(
@@ -40,7 +39,7 @@ def clean(
     max_failed_share: float | None,
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.clean``."""
-    stages.stored(spec)  # a wrong rule or signal name is told before anything is read
+    recipe.check_spec(spec)  # a wrong name is told before anything is read
     units = plan(inputs, spec)
     spec = spec.model_copy(update={"inputs": []})  # paths are not part of what a run is
     with RunFolder(output, "clean", spec, fresh=fresh) as run:
@@ -96,7 +95,7 @@ def replay(
 
 def _key(units: Sequence[Unit], spec: CleanSpec, made: Mapping[str, str] | None = None) -> str:
     """What the run depends on: files, spec, rules, models."""
-    return key_of(*[stages.documents_key(spec, unit, made) for unit in units])
+    return key_of(*[recipe.documents_key(spec, unit, made) for unit in units])
 
 
 def _finished(
@@ -137,9 +136,11 @@ def _stages(
     run.remove("report.html")
     if not quiet:
         print(estimate(units, engine.workers, spec.plan), file=sys.stderr)
+        if found := recipe.evaluated(spec):
+            print(*found.warnings, sep="\n", file=sys.stderr)
     warm.warm(lambda: warm.clean(spec), quiet=quiet)
 
-    keys = {unit.name: stages.documents_key(spec, unit, made) for unit in units}
+    keys = {unit.name: recipe.documents_key(spec, unit, made) for unit in units}
     left = [unit for unit in units if not committed(root, "documents", unit.name, keys[unit.name])]
     if left:
         with progress(root, "documents", sum(u.bytes for u in left), quiet=quiet):
@@ -181,6 +182,7 @@ def _stages(
         facts={
             "inputs": _key(units, spec, made),
             "attribution": attribution.of_run(root, names, spec),
+            **recipe.facts(spec),
         },
     )
     done.write(root)

@@ -13,7 +13,6 @@ from corpusforge import __version__, ledger, manifest, readers
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, InputError, RunError, UsageError
 from corpusforge.kernels import digest
-from corpusforge.plan import find_inputs, make_units
 from corpusforge.run import RunFolder, progress
 from corpusforge.shard import Shard, commit, committed, exists, file_sha256, join, shards_of
 from corpusforge.spec import TokenizeSpec
@@ -58,8 +57,7 @@ def texts_of(inputs: Sequence[str], spec: TokenizeSpec) -> tuple[list[Texts], li
             name, key = f"part-{len(units):05d}", key_of(done.content, shard.sha256)
             units.append(Texts(name, shard.bytes, key, path, shard.name, shard.rows))
     if plain:
-        files = find_inputs(plain, readers.READABLE)
-        for unit in make_units(files, [readers.sniff(f.path) for f in files], spec.plan):
+        for unit in readers.units(plain, spec.plan):
             name = f"part-{len(units):05d}"
             units.append(Texts(name, unit.bytes, unit.fingerprint, unit=unit.to_json()))
     return units, [{"path": path, "content": done.content} for done, path in runs]

@@ -11,7 +11,7 @@ from corpusforge.errors import AccountingError
 from corpusforge.kernels import digest
 from corpusforge.ledger import Place
 from corpusforge.schema import LEDGER, VERDICT
-from corpusforge.stages.clean import WORK
+from corpusforge.stages.recipe import WORK
 from corpusforge.transform import alive, decide, reasons_array
 from corpusforge.transforms.mark import Mark
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusforge.errors import ExtraMissing, InputError, UsageError
-from corpusforge.plan import InputFile, Unit, find_inputs, largest_first, make_units
+from corpusforge.plan import InputFile, Unit, estimate, find_inputs, largest_first, make_units
 from corpusforge.spec import Plan
 
 READABLE = (".jsonl", ".warc.gz")
@@ -73,6 +73,42 @@ def test_two_inputs_of_one_label_are_refused(tmp_path):
     assert len(find_inputs([f"x={one}", f"y={two}"], READABLE)) == 2
 
 
+def test_one_file_given_twice_is_refused(tmp_path):
+    """Under two labels, by a link, or with its folder: its records would count twice."""
+    path = write(tmp_path / "in/a.jsonl")
+    (tmp_path / "link.jsonl").symlink_to(path)
+    for other in (f"b={path}", str(tmp_path / "link.jsonl"), str(tmp_path / "in")):
+        with pytest.raises(UsageError, match=r"one file is given twice, as .*give it once"):
+            find_inputs([path, other], READABLE)
+
+
+def test_text_files_beside_data_are_notes(tmp_path):
+    """A folder of texts is read; where there is other data, texts must be named."""
+    endings = (*READABLE, ".txt")
+    for name in ("in/a.txt", "in/sub/B.TXT"):
+        write(tmp_path / name)
+    sources = [f.source for f in find_inputs([f"{tmp_path}/in"], endings)]
+    assert sources == ["in/a.txt", "in/sub/B.TXT"]
+    write(tmp_path / "in/b.jsonl")
+    assert [f.source for f in find_inputs([f"{tmp_path}/in"], endings)] == ["in/b.jsonl"]
+    named = find_inputs([f"{tmp_path}/in", f"{tmp_path}/in/*.txt"], endings)
+    assert [f.source for f in named] == ["a.txt", "in/b.jsonl"]
+
+
+def test_the_plan_says_what_cannot_be_cut():
+    """A large file in one unit, and why; nothing is said of small ones."""
+    files = [InputFile(f"/{n}", n, size, "m") for n, size in (("a", 1 << 20), ("b", 1 << 16))]
+    plan = Plan(unit_bytes=1 << 17)
+    cut = make_units(files, [("warc", "gzip")] * 2, plan)
+    assert len(cut) == 9 and "one unit" not in estimate(cut, 2, plan)
+    whole = make_units(files, [("warc", "gzip")] * 2, plan, ["a"])
+    assert len(whole) == 2
+    says = "plan: a is one gzip member or a few large ones, so it is one unit"
+    assert estimate(whole, 2, plan).endswith(says)
+    packed = make_units(files, [("jsonl", "zstd")] * 2, plan)
+    assert "plan: a is packed with zstd as a whole, so it is one unit" in estimate(packed, 2, plan)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -93,7 +129,7 @@ def test_unusable_inputs_are_one_line(tmp_path, make, message):
 @given(
     sizes=st.lists(st.integers(1, 1 << 20), min_size=1, max_size=20),
     unit=st.integers(1 << 16, 1 << 19),
-    kind=st.sampled_from([("warc", "gzip"), ("jsonl", "gzip")]),
+    kind=st.sampled_from([("warc", "gzip"), ("jsonl", "gzip"), ("parquet", "none")]),
 )
 def test_units_cover_every_byte_once(sizes, unit, kind):
     """Pieces tile each file; only files that can be cut are cut; JSON form is lossless."""

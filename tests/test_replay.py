@@ -19,7 +19,6 @@ from corpusforge.replay import describe
 from corpusforge.schema import REMOVED
 from corpusforge.shard import read_table
 from corpusforge.stages import again
-from corpusforge.stages.clean import judge_of
 
 STOP = ["the", "be", "to", "of", "and", "that", "have", "with"]
 WORDS = [
@@ -141,14 +140,13 @@ def test_nothing_changes_without_settings(run):
     assert made is None
     assert found.before == found.after
     assert (len(found.changes), found.other) == (0, 0)
-    judge = judge_of(api.replay_spec(root))
-    table = attribution.Attribution(attribution.rules_of(judge))
-    for unit in again.units_of(root):
-        for batch in again.rows(root, unit.name, attribution.wanted(judge)):
-            table.add(judge(batch))
+    spec = api.replay_spec(root)
+    table = attribution.empty(spec)
+    for batch in attribution.judged(root, [unit.name for unit in again.units_of(root)], spec):
+        table.add(batch)
     removed = read_table(root, "dedup/removed.arrow", REMOVED)
     assert removed.num_rows > 5
-    assert copies.removed(table.candidates(), api.replay_spec(root).dedup).equals(removed)
+    assert copies.removed(table.candidates(), spec.dedup).equals(removed)
     assert manifest.read(root, "clean").facts["attribution"] == found.attribution
 
 
@@ -178,6 +176,38 @@ def test_leave_one_out_is_a_run_without_the_rule(run):
         moved += unique != more
     assert moved  # copies among what comes back
     assert sum(row["first"]["documents"] for row in base.attribution) == base.after.stages["rules"]
+
+
+def test_edits_masks_and_evaluation_items(run, tmp_path):
+    """Texts that a rule set edited and masks changed, and documents that share an item's words."""
+    documents_in = [json.loads(line) for line in documents(random.Random(3)) if "}" in line]
+    long = [row["text"] for row in documents_in if len(row["text"].split()) > 60]
+    (tmp_path / "items.jsonl").write_text(
+        "".join(json.dumps({"question": text}) + "\n" for text in long[:9])
+    )
+    for number, row in enumerate(documents_in):
+        row["text"] += f".\nwrite to a{number}@b.org\nThis one stays, too."
+    lines = "".join(json.dumps(row) + "\n" for row in documents_in)
+    (tmp_path / "in.jsonl").write_text(lines)
+    base = [
+        *('rules.use=["gopher-quality", "c4"]', "rules.c4.min_sentences=2"),
+        *(f'decontaminate.files=["{tmp_path / "items.jsonl"}"]', 'pii.mask=["email"]'),
+    ]
+    old, inputs = str(tmp_path / "old"), [str(tmp_path / "in.jsonl")]
+    first = api.clean(inputs, old, specs.load(specs.CleanSpec, overrides=base))
+    assert api.replay(old)[0].before == api.replay(old)[0].after
+    settings = ["rules.gopher-quality.min_words=30", "rules.c4.min_sentences=1"]
+    for more in (["rules.gopher-quality.min_words=90"], ["decontaminate.action=report"]):
+        spec = api.replay_spec(old, overrides=[*settings, *more])
+        found, made = api.replay(old, str(tmp_path / f"new{more}"), spec)
+        full = api.clean(inputs, str(tmp_path / f"full{more}"), spec)
+        assert made.content == full.content != first.content
+        assert made.facts["attribution"] == full.facts["attribution"] == found.attribution
+    assert found.before.stages["decontaminate"] > 0
+    assert "decontaminate" not in found.after.stages
+    for setting in ("rules.c4.min_line_words=5", "pii.mask=[]", "decontaminate.ngram=9"):
+        with pytest.raises(SpecError, match=r"cannot be replayed"):
+            api.replay(old, spec=api.replay_spec(old, overrides=[setting]))
 
 
 @pytest.mark.parametrize(

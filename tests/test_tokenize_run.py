@@ -129,7 +129,7 @@ def test_every_record_of_a_plain_file_is_accounted_for(tmp_path, capsys):
     told = [line for line in capsys.readouterr().err.splitlines() if "not encoded" in line]
     assert told == [
         "2 dropped + 2 failed of 6 records are not encoded; "
-        f"the first is mixed.jsonl, byte {len(fine) + 1}: line 2: not JSON"
+        f"the first is mixed.jsonl offset {len(fine) + 1}: line 2: not JSON"
     ]
     again = api.tokenize([str(path)], str(tmp_path / "r"), spec())
     assert (again.counts, capsys.readouterr().err) == (done.counts, "")
@@ -149,7 +149,7 @@ def test_a_dropped_record_says_why(notes, tmp_path, line, why):
         file.write(line + "\n")
     done = api.tokenize([notes], str(tmp_path / "r"), spec())
     assert done.counts == {"in": 9, "kept": 8, "dropped": 1, "failed": 0}
-    assert done.facts["first_lost"] == f"notes.jsonl, byte {size}: {why}"
+    assert done.facts["first_lost"] == f"notes.jsonl offset {size}: {why}"
 
 
 def test_a_clean_run_is_encoded_whole(runs, tmp_path):

@@ -17,7 +17,7 @@ CONTESTANTS = {
     "datasets": "datasets",
     "streaming": "streaming",
 }
-ROWS, SEQUENCE, STEPS = 16, 1024, 2000
+ROWS, SEQUENCE = 16, 1024
 
 
 def forge(path):
@@ -38,10 +38,11 @@ def _forge(path, packing):
     loader = TokenLoader.open([str(path)], sequence=SEQUENCE, batch=ROWS, seed=0, packing=packing)
 
     def work():
-        for _ in range(STEPS):
+        steps = _epoch(path)
+        for _ in range(steps):
             batch = next(loader)
             torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
-        return {"tokens": STEPS * ROWS * SEQUENCE}
+        return {"tokens": steps * ROWS * SEQUENCE}
 
     return work
 
@@ -63,7 +64,7 @@ def memmap(path):
             window = self.ids[row * SEQUENCE : (row + 1) * SEQUENCE + 1].astype(np.int64)
             return torch.from_numpy(window[:-1]), torch.from_numpy(window[1:])
 
-    return _steps(DataLoader(Windows(), batch_size=ROWS, shuffle=True, drop_last=True), None)
+    return _steps(path, DataLoader(Windows(), batch_size=ROWS, shuffle=True, drop_last=True), None)
 
 
 def grain(path):
@@ -84,7 +85,7 @@ def grain(path):
 
     batches = gr.MapDataset.source(Windows()).shuffle(seed=0).repeat().batch(ROWS)
     options = gr.ReadOptions(num_threads=0, prefetch_buffer_size=0)
-    return _steps(batches.to_iter_dataset(options), torch.from_numpy)
+    return _steps(path, batches.to_iter_dataset(options), torch.from_numpy)
 
 
 def litdata(path):
@@ -104,7 +105,7 @@ def litdata(path):
         )
     loader = TokensLoader(block_size=SEQUENCE + 1)
     rows = StreamingDataset(str(folder), item_loader=loader, shuffle=True)
-    return _steps(StreamingDataLoader(rows, batch_size=ROWS, drop_last=True), None)
+    return _steps(path, StreamingDataLoader(rows, batch_size=ROWS, drop_last=True), None)
 
 
 class _Tokens:
@@ -121,6 +122,9 @@ class _Tokens:
 
 def datasets(path):
     """Parquet rows of windows, streamed."""
+    import os
+
+    os.environ["HF_HUB_OFFLINE"] = "1"
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -133,11 +137,20 @@ def datasets(path):
     rows = rows.shuffle(seed=0, buffer_size=1000).with_format("numpy").batch(ROWS)
     import torch
 
-    return _steps(rows, lambda batch: torch.from_numpy(np.stack(batch["ids"]).astype(np.int64)))
+    return _steps(
+        path, rows, lambda batch: torch.from_numpy(np.stack(batch["ids"]).astype(np.int64))
+    )
 
 
 def streaming(path):
     """Its MDS shards behind torch's DataLoader."""
+    import torch
+
+    # It imports torchvision, whose build for GPUs does not load its operators without one.
+    vision = torch.library.Library("torchvision", "DEF")
+    pools = ("roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d")
+    for name in ("nms", "qnms", *pools, *(f"_{pool}_backward" for pool in pools)):
+        vision.define(f"{name}(Tensor x) -> Tensor")
     from streaming import MDSWriter, StreamingDataset
     from streaming.base.util import clean_stale_shared_memory
     from torch.utils.data import DataLoader
@@ -150,7 +163,7 @@ def streaming(path):
                 out.write({"ids": row})
     clean_stale_shared_memory()
     rows = StreamingDataset(local=str(folder), shuffle=True, batch_size=ROWS)
-    return _steps(DataLoader(rows, batch_size=ROWS), lambda batch: batch["ids"].long())
+    return _steps(path, DataLoader(rows, batch_size=ROWS), lambda batch: batch["ids"].long())
 
 
 def _windows(path):
@@ -162,18 +175,19 @@ def _windows(path):
     return np.lib.stride_tricks.sliding_window_view(ids, SEQUENCE + 1)[::SEQUENCE][:count]
 
 
-def _steps(batches, tensor):
-    """Read STEPS batches, starting again at the end; ``tensor`` turns one into a tensor."""
+def _epoch(path):
+    """Batches that the tokens at ``path`` fill."""
+    return max(1, (path / "ids.bin").stat().st_size // 2 // SEQUENCE // ROWS - 1)
+
+
+def _steps(path, batches, tensor):
+    """Read an epoch of batches; ``tensor`` turns one into a tensor."""
 
     def work():
-        left = STEPS
-        while left:
-            for batch in batches:
-                if tensor is not None:
-                    tensor(batch)
-                left -= 1
-                if not left:
-                    break
-        return {"tokens": STEPS * ROWS * SEQUENCE}
+        steps = _epoch(path)
+        for _, batch in zip(range(steps), batches, strict=False):
+            if tensor is not None:
+                tensor(batch)
+        return {"tokens": steps * ROWS * SEQUENCE}
 
     return work

@@ -34,6 +34,7 @@ class Row(NamedTuple):
     date: str | None = None
     title: str | None = None
     charset: str | None = None
+    decode_errors: int | None = None
     truncated: bool = False
     text: bytes | None = None
     meta: bytes | None = None
@@ -75,6 +76,7 @@ class Rows:
             "source": pa.repeat(pa.scalar(self._source, pa.string()), len(rows)),
             "offset": pa.array(columns["offset"], pa.int64()),
             "ordinal": pa.array(columns["ordinal"], pa.int32()),
+            "decode_errors": pa.array(columns["decode_errors"], pa.int32()),
             "truncated": pa.array(columns["truncated"], pa.bool_()),
             "stage": pa.array(
                 [None if row.outcome == "kept" else "read" for row in rows], "string"

@@ -15,8 +15,12 @@ from typing import Protocol
 import brotli
 import zstandard
 
+from corpusforge.readers.batch import Reason
+
 CHUNK = 1 << 18  # bytes of output asked for in one step
 CUT = "the file ends inside this record"
+FILE_CUT = "the file ends inside its compressed data"
+_EXEMPT = 1 << 20  # bytes that any record may inflate to, whatever the ratio
 _XZ_MEMORY = 1 << 28  # bytes; the largest preset of xz needs 65 MiB
 _ZSTD_WINDOW = 1 << 27  # bytes; as the zstd command allows by default
 _ZSTD_STEP = 1 << 10  # bytes of input a step: a 4-byte block can stand for 128 KiB
@@ -24,6 +28,25 @@ _ZSTD_STEP = 1 << 10  # bytes of input a step: a 4-byte block can stand for 128 
 
 class StreamError(ValueError):
     """A compressed stream is corrupt or cut; the text is fixed, so that ledgers stay equal."""
+
+
+class RatioError(StreamError):
+    """A stream inflates to more than the ratio allows; ``reason`` says by how much."""
+
+    def __init__(self, size: int, fed: int, ratio: int) -> None:
+        super().__init__(f"inflates to more than {ratio} times its bytes")
+        self.reason = ratio_reason(size, fed, ratio)
+
+
+def over_ratio(size: int, fed: int, ratio: int) -> bool:
+    """Whether ``size`` bytes out of ``fed`` bytes are a bomb: over the ratio and over 1 MiB."""
+    return size > _EXEMPT and size > ratio * fed
+
+
+def ratio_reason(size: int, fed: int, ratio: int) -> Reason:
+    """Return the reason of what ``over_ratio`` is true of."""
+    value = round(size / max(1, fed), 1)
+    return Reason("limit:inflate_ratio", "inflate_ratio", value, "<=", ratio)
 
 
 class Inflater(Protocol):
@@ -36,6 +59,10 @@ class Inflater(Protocol):
     @property
     def rest(self) -> bytes:
         """After ``eof``: what was fed and does not belong to the stream."""
+
+    @property
+    def held(self) -> int:
+        """Bytes that were fed and not used yet."""
 
     def feed(self, data: bytes) -> None:
         """Hand over the next compressed bytes."""
@@ -58,6 +85,10 @@ class _Zlib:
         return self._inner.eof
 
     @property
+    def held(self) -> int:
+        return len(self._fed) + len(self._inner.unused_data)
+
+    @property
     def rest(self) -> bytes:
         return self._inner.unused_data
 
@@ -77,6 +108,8 @@ class _Zlib:
 
 class _Buffered:
     """bz2 or xz stream: these decompressors keep unread input themselves."""
+
+    held = 0  # they do not tell
 
     def __init__(self, inner: bz2.BZ2Decompressor | lzma.LZMADecompressor, name: str) -> None:
         self._inner, self._fed, self._name = inner, b"", name
@@ -115,6 +148,10 @@ class _Zstd:
         return self._inner.eof
 
     @property
+    def held(self) -> int:
+        return len(self._fed) - self._at + len(self._inner.unused_data)
+
+    @property
     def rest(self) -> bytes:
         return self._inner.unused_data + self._fed[self._at :]
 
@@ -138,6 +175,7 @@ class _Brotli:
     """brotli stream, known from HTTP only."""
 
     rest = b""
+    held = 0  # it does not tell
 
     def __init__(self) -> None:
         self._inner, self._fed = brotli.Decompressor(), b""
@@ -183,18 +221,32 @@ def inflater(name: str, dictionary: bytes | None = None) -> Inflater:
     raise ValueError(f"no codec is called {name!r}")
 
 
-def chunks(stream: Inflater, block: Callable[[], bytes]) -> Iterator[bytes]:
-    """Yield the inflated bytes of one stream, fed by ``block()`` until b"". Raises StreamError."""
+def chunks(
+    stream: Inflater,
+    block: Callable[[], bytes],
+    ratio: int | None = None,
+    fed: int = 0,
+) -> Iterator[bytes]:
+    """Yield the inflated bytes of one stream, fed by ``block()`` until b"". Raises StreamError.
+
+    ``ratio`` is the most bytes out for a byte in, ``fed`` how many bytes count as put in already;
+    RatioError says that the limit was met.
+    """
+    size = 0
     while True:
         out = stream.read(CHUNK)
         if out:
-            yield out
+            size += len(out)
+            yield out  # first, since it may hold the header that names the record
+            if ratio is not None and over_ratio(size, fed - stream.held, ratio):
+                raise RatioError(size, fed - stream.held, ratio)
         elif stream.eof:
             return
         else:
             data = block()
             if not data:
                 raise StreamError(CUT)
+            fed += len(data)
             stream.feed(data)
 
 

@@ -1,7 +1,6 @@
 """JSON lines to rows: one JSON object a line, plain or compressed, or a byte range of a plain file.
 
-A field ``html`` is a page to extract; a field ``text`` is a document as it is, used only where
-``html`` is absent, null or empty. What is no named field goes to ``meta``.
+What a field means is said in ``fields``.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, NoReturn
 
 from corpusforge.readers.batch import Reason, Row
-from corpusforge.readers.inflate import CUT, StreamError, whole_file
+from corpusforge.readers.fields import TYPES, FieldError, document
+from corpusforge.readers.inflate import CUT, FILE_CUT, StreamError, whole_file
 from corpusforge.readers.source import BLOCK, Source
 from corpusforge.spec import Fields
 
 _COUNTED = 1 << 32  # plain files: beyond this byte, counting the lines before costs too much
-_EMPTY = Reason("empty", "text_bytes", 0, ">=", 1)
 
 
 class Line(NamedTuple):
@@ -26,10 +25,6 @@ class Line(NamedTuple):
     number: int  # from 0, counted from where reading began
     data: bytes | None
     length: int
-
-
-class _LineError(ValueError):
-    """A line that is no document; says why."""
 
 
 def rows(
@@ -57,7 +52,7 @@ def rows(
             elif line.data.strip():
                 try:
                     yield parse(line.data, line.offset, fields)
-                except _LineError as error:
+                except FieldError as error:
                     yield _failed(line.offset, f"{number(line)}: {error}")
     except _LineStreamError as error:
         yield _failed(error.line.offset, f"{number(error.line)}: {error}")
@@ -100,7 +95,7 @@ def lines(chunks: Iterable[bytes], offset: int, limit: int) -> Iterator[Line]:
                     number += 1
                     held, size = [], 0
     except StreamError as error:
-        text = "the file ends inside its compressed data" if str(error) == CUT else str(error)
+        text = FILE_CUT if str(error) == CUT else str(error)
         raise _LineStreamError(text, Line(offset, number, None, size)) from None
     if size:
         yield Line(offset, number, b"".join(held) if size <= limit else None, size)
@@ -136,85 +131,24 @@ def _refuse(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
-_ENCODER = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-)
-_TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
 
 
 def parse(line: bytes, offset: int, fields: Fields) -> Row:
-    """Turn one line into its row; raises _LineError, whose text is the same for every parser."""
-    record = _object(line, offset)
-    text = _string(record, fields.text)
-    html = _string(record, fields.html)
-    if html and text is not None:
-        text = None
-    elif text is not None:
-        html = None
-    if text is None and html is None:
-        raise _LineError(f"it has neither a field '{fields.text}' nor '{fields.html}'")
-    named = fields.model_dump().values()
-    row = Row(
-        offset,
-        source_id=_label(record, fields.id),
-        url=_label(record, fields.url),
-        date=_label(record, fields.date),
-        title=_label(record, fields.title),
-        charset="utf-8",
-        meta=_meta({key: value for key, value in record.items() if key not in named}),
-    )
-    if not (text or html or "").strip():
-        return row._replace(outcome="dropped", reason=_EMPTY)
-    return row._replace(text=_utf8(text, fields.text), html=_utf8(html, fields.html))
+    """Turn one line into its row; raises FieldError, whose text is the same for every parser."""
+    return document(_object(line, offset), Row(offset), fields)
 
 
 def _object(line: bytes, offset: int) -> dict[str, Any]:
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
-        raise _LineError(f"not UTF-8 at byte {error.start} of the line") from None
+        raise FieldError(f"not UTF-8 at byte {error.start} of the line") from None
     try:
         record = _DECODER.decode(text.removeprefix("\ufeff") if offset == 0 else text)
     except ValueError:
-        raise _LineError("not JSON") from None
+        raise FieldError("not JSON") from None
     except RecursionError:
-        raise _LineError("JSON nested too deeply") from None
+        raise FieldError("JSON nested too deeply") from None
     if not isinstance(record, dict):
-        raise _LineError(f"{_TYPES.get(type(record), 'a number or null')}, not a JSON object")
+        raise FieldError(f"{TYPES.get(type(record), 'a number or null')}, not a JSON object")
     return record
-
-
-def _string(record: dict[str, Any], name: str) -> str | None:
-    value = record.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    raise _LineError(f"field '{name}' is {_TYPES.get(type(value), 'a number')}, not a string")
-
-
-def _label(record: dict[str, Any], name: str) -> str | None:
-    """A short field: a string, or a number by its JSON text."""
-    value = record.get(name)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return json.dumps(value)
-    value = _string(record, name)
-    if value is not None:
-        _utf8(value, name)
-    return value
-
-
-def _utf8(value: str | None, name: str) -> bytes | None:
-    try:
-        return None if value is None else value.encode()
-    except UnicodeEncodeError:
-        raise _LineError(f"field '{name}' holds a lone surrogate") from None
-
-
-def _meta(others: dict[str, Any]) -> bytes | None:
-    if not others:
-        return None
-    try:
-        return _ENCODER.encode(others).encode()
-    except UnicodeEncodeError:
-        raise _LineError("a field holds a lone surrogate") from None
-    except (ValueError, RecursionError):
-        raise _LineError("a field holds a number out of range, or is nested too deeply") from None

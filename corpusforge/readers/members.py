@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 
 from corpusforge.readers.inflate import Inflater, StreamError, chunks, inflater
-from corpusforge.readers.source import Source
+from corpusforge.readers.source import Source, open_file
 
 STORED_BLOCK = 65535  # bytes
 _MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}
@@ -25,8 +25,8 @@ _DICTIONARY_MAGIC = 0x184D2A5D  # as the .warc.zst proposal of the IIPC says
 class Members:
     """The members of one compressed WARC file, by position."""
 
-    def __init__(self, source: Source, compression: str, size: int) -> None:
-        self.source, self.size = source, size
+    def __init__(self, source: Source, compression: str, size: int, ratio: int) -> None:
+        self.source, self.size, self._ratio = source, size, ratio
         self._compression, self._magic = compression, _MAGIC[compression]
         self._dictionary, self.first = (
             _zstd_dictionary(source) if compression == "zstd" else (None, 0)
@@ -38,12 +38,13 @@ class Members:
     def inflate(self) -> Iterator[bytes]:
         """Yield the bytes of the member at the position; afterwards stand behind it.
 
-        Raises StreamError at corrupt or missing bytes.
+        Raises StreamError at corrupt or missing bytes, RatioError at a bomb.
         """
         stream = self._stream()
         # A little first: an error loses what was inflated with it, and the header names the page.
-        stream.feed(self.source.read(1024))
-        yield from chunks(stream, self.source.read)
+        first = self.source.read(1024)
+        stream.feed(first)
+        yield from chunks(stream, self.source.read, self._ratio, len(first))
         self.source.seek(self.source.position - len(stream.rest))
 
     def opens(self) -> bool:
@@ -104,6 +105,20 @@ class Members:
                 return position
             position = self.source.position
         return None
+
+
+def reaches(path: str, size: int) -> bool:
+    """Whether the first gzip member of a file is longer than ``size`` compressed bytes."""
+    with open_file(path) as file:
+        source = Source(file)
+        stream = inflater("gzip")
+        try:
+            for _ in chunks(stream, source.read):
+                if source.position - stream.held > size:
+                    return True
+        except StreamError:
+            return False
+        return source.position - len(stream.rest) > size
 
 
 def _zstd_dictionary(source: Source) -> tuple[bytes | None, int]:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from corpusforge.readers.inflate import CUT, StreamError
+from corpusforge.readers.batch import Reason
+from corpusforge.readers.inflate import CUT, RatioError, StreamError
 from corpusforge.readers.members import Members
 from corpusforge.readers.source import Source
 
@@ -30,6 +31,7 @@ class Record:
     block: bytes = b""
     length: int = 0  # bytes of the whole block
     problem: str | None = None  # why the record cannot be trusted
+    reason: Reason | None = None  # the limit that it is over
 
 
 class Inflated:
@@ -183,6 +185,7 @@ def compressed(members: Members, start: int, end: int, limit: int) -> Iterator[R
         except StreamError as error:
             if due:
                 record.problem = record.problem or str(error)
+                record.reason = error.reason if isinstance(error, RatioError) else None
                 record.headers = record.headers or stream.begun()
                 yield record
             members.find(offset + 1)

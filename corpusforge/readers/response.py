@@ -10,7 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from corpusforge.readers.inflate import CUT, StreamError, chunks, inflater
+from corpusforge.readers.inflate import (
+    CUT,
+    RatioError,
+    StreamError,
+    chunks,
+    inflater,
+    over_ratio,
+)
 from corpusforge.readers.magic import is_markup
 from corpusforge.readers.records import BLANK_LINE, fields
 
@@ -58,18 +65,19 @@ def parse(block: bytes) -> Response | None:
     return Response(int(status[1]), fields(head), body)
 
 
-def body(response: Response, limit: int, cut: bool = False) -> bytes:
+def body(response: Response, limit: int, ratio: int, cut: bool = False) -> bytes:
     """Return the body of ``response`` with transfer and content encodings undone.
 
     ``cut`` says that the archive shortened it: what can be decoded is then good enough.
-    Raises StreamError where the encoded body is corrupt or cut, LimitError beyond ``limit`` bytes.
+    Raises StreamError where the encoded body is corrupt or cut, LimitError beyond ``limit`` bytes,
+    RatioError beyond ``ratio`` times the bytes of the body, all its encodings together.
     """
     data = response.body
     if "chunked" in response.headers.get("transfer-encoding", "").lower():
         data = _dechunk(data, cut)
     names = response.headers.get("content-encoding", "").lower().split(",")
     for name in reversed([name.strip() for name in names]):
-        data = _decode(name, data, limit, cut)
+        data = _decode(name, data, limit, ratio, len(response.body), cut)
     if len(data) > limit:
         raise LimitError
     return data
@@ -96,7 +104,7 @@ def _dechunk(data: bytes, cut: bool) -> bytes:
     return b"".join(parts)
 
 
-def _decode(name: str, data: bytes, limit: int, cut: bool) -> bytes:
+def _decode(name: str, data: bytes, limit: int, ratio: int, packed: int, cut: bool) -> bytes:
     codec = _CODECS.get(name)
     if name == "deflate":  # RFC 9110 8.4.1.2: zlib, but some servers send raw deflate
         zlib_head = len(data) > 1 and data[0] & 15 == 8 and (data[0] << 8 | data[1]) % 31 == 0
@@ -109,8 +117,12 @@ def _decode(name: str, data: bytes, limit: int, cut: bool) -> bytes:
         for chunk in chunks(stream, lambda: b""):
             parts.append(chunk)
             size += len(chunk)
+            if over_ratio(size, packed, ratio):
+                raise RatioError(size, packed, ratio)
             if size > limit:
                 raise LimitError
+    except RatioError:
+        raise
     except StreamError as error:
         if not parts and is_markup(data):
             return data

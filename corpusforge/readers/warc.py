@@ -12,35 +12,37 @@ from typing import Any
 
 from corpusforge.readers import charset, response
 from corpusforge.readers.batch import Reason, Row
-from corpusforge.readers.inflate import StreamError
+from corpusforge.readers.inflate import RatioError, StreamError
 from corpusforge.readers.magic import binary_kind, is_markup
 from corpusforge.readers.members import Members
 from corpusforge.readers.records import Record, compressed, plain
 from corpusforge.readers.source import Source
+from corpusforge.spec import Limits
 
 _HTML = ("text/html", "application/xhtml+xml")
 _EMPTY = Reason("empty", "body_bytes", 0, ">=", 1)
 
 
 def rows(
-    source: Source, compression: str, start: int, end: int, size: int, limit: int
+    source: Source, compression: str, start: int, end: int, size: int, limits: Limits
 ) -> Iterator[Row]:
     """Yield one row a record of those that start in [start, end) of a file of ``size`` bytes.
 
     Cuts inside gzip and zstd files are moved to member starts; an uncompressed file is read as a
-    whole by the range that begins at 0. ``limit`` is the most bytes of a record, inflated.
+    whole by the range that begins at 0.
     """
+    limit = limits.inflated_bytes
     if compression == "none":
         records = plain(source, size, limit) if start == 0 else iter(())
     else:
-        members = Members(source, compression, size)
+        members = Members(source, compression, size, limits.inflate_ratio)
         first, last = members.anchor(start), members.anchor(end)
         records = compressed(members, first, last, limit)
     for record in records:
-        yield judge(record, limit)
+        yield judge(record, limits)
 
 
-def judge(record: Record, limit: int) -> Row:
+def judge(record: Record, limits: Limits) -> Row:
     """Turn one record into its row: a page to extract, a text, or a decision against it."""
     headers = record.headers
     row = Row(
@@ -52,13 +54,13 @@ def judge(record: Record, limit: int) -> Row:
         truncated="warc-truncated" in headers,
     )
     if record.problem:
-        return row._replace(outcome="failed", detail=record.problem)
+        return row._replace(outcome="failed", reason=record.reason, detail=record.problem)
     kind = headers.get("warc-type", "").lower()
     if kind == "conversion":
-        return _conversion(row, record, limit)
+        return _conversion(row, record, limits.inflated_bytes)
     if kind != "response":
         return _dropped(row, Reason("record-type", "record_type"), kind or "none")
-    return _response(row, record, limit)
+    return _response(row, record, limits)
 
 
 def _dropped(row: Row, reason: Reason, detail: str | None = None) -> Row:
@@ -83,11 +85,11 @@ def _conversion(row: Row, record: Record, limit: int) -> Row:
     if not record.block.strip():
         return _dropped(row, _EMPTY)
     decoded = charset.decode(record.block, "utf-8")
-    meta = _meta(replaced=decoded.replaced or None)
-    return row._replace(text=decoded.text, charset=decoded.charset, meta=meta)
+    return row._replace(text=decoded.text, charset=decoded.charset, decode_errors=decoded.replaced)
 
 
-def _response(row: Row, record: Record, limit: int) -> Row:
+def _response(row: Row, record: Record, limits: Limits) -> Row:
+    limit = limits.inflated_bytes
     wrapped = record.headers.get("content-type", "application/http").lower()
     if not wrapped.startswith("application/http"):  # e.g. an answer of the name service
         return _dropped(row, Reason("mime", "mime"), wrapped)
@@ -103,9 +105,11 @@ def _response(row: Row, record: Record, limit: int) -> Row:
     if record.length > limit:
         return _over(row, record.length, limit)
     try:
-        body = response.body(answer, limit, row.truncated)
+        body = response.body(answer, limit, limits.inflate_ratio, row.truncated)
     except response.LimitError:
         return _over(row, limit + 1, limit)
+    except RatioError as error:
+        return row._replace(outcome="failed", reason=error.reason, detail=str(error))
     except StreamError as error:
         return row._replace(outcome="failed", detail=str(error))
     if not body.strip():
@@ -115,6 +119,4 @@ def _response(row: Row, record: Record, limit: int) -> Row:
     if mime is None and not is_markup(body):
         return _dropped(row, Reason("mime", "mime"), "no media type, and no HTML")
     page = charset.decode(body, answer.charset)
-    if page.replaced:
-        row = row._replace(meta=_meta(mime=mime, replaced=page.replaced, status=answer.status))
-    return row._replace(html=page.text, charset=page.charset)
+    return row._replace(html=page.text, charset=page.charset, decode_errors=page.replaced)

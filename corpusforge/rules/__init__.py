@@ -26,7 +26,7 @@ from corpusforge.kernels.edits import EDITORS
 from corpusforge.kernels.families import GENERAL, SIGNALS, families_of, signals_of
 
 from .describing import as_text, compared, described
-from .parsing import COMPARISONS, SCORES, EditRule, Rule, RuleSet, names, number, parse, read_file
+from .parsing import COMPARISONS, EditRule, Rule, RuleSet, names, number, parse, read_file
 
 __all__ = [
     "COMPARISONS",
@@ -51,6 +51,7 @@ __all__ = [
 
 DEFAULT = ("gopher-quality", "gopher-repetition")
 DIALECTS = ("forge", "paper", "datatrove", "dolma", "dclm", "curator")
+_MEASURED = {*SIGNALS, *(one.name for editor in EDITORS.values() for one in editor.signals)}
 SIZES = ("chars", "words")  # measured again after every edit
 
 
@@ -91,7 +92,8 @@ class Chosen:
     def rules(self) -> tuple[Rule, ...]:
         """Every judging rule, in order; its signal is the column that it reads."""
         return tuple(
-            replace(rule, signal=rule.signal if rule.signal in SCORES else prefix + rule.signal)
+            # Numbers of models and own Python are of the document, not of a state of its text.
+            replace(rule, signal=prefix + rule.signal) if rule.signal in _MEASURED else rule
             for prefix, one in self._placed()
             for rule in one.rules
         )

@@ -2,16 +2,20 @@
 
 from .clean import (
     CleanSpec,
+    Decontaminate,
     Dedup,
     Extract,
     Fields,
     Language,
     Limits,
     Output,
+    Pii,
     Plan,
     Quality,
     Read,
     Signals,
+    Transforms,
+    Url,
 )
 from .load import differences, digest, dump, load, parse, shipped
 from .model import MIB, Model
@@ -22,6 +26,7 @@ __all__ = [
     "MIB",
     "CleanSpec",
     "DataSpec",
+    "Decontaminate",
     "Dedup",
     "Extract",
     "Fields",
@@ -32,6 +37,7 @@ __all__ = [
     "ModelSpec",
     "OptimSpec",
     "Output",
+    "Pii",
     "Plan",
     "Quality",
     "Read",
@@ -39,6 +45,8 @@ __all__ = [
     "Signals",
     "TokenizeSpec",
     "TrainSpec",
+    "Transforms",
+    "Url",
     "differences",
     "digest",
     "dump",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from corpusforge.errors import SpecError
 
 from .model import MIB, Model
+
+Files = Annotated[
+    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
 
 
 class Fields(Model):
@@ -25,8 +29,9 @@ class Fields(Model):
 class Limits(Model):
     """Limits by work, never by clock; a record over one is a failed row that names it."""
 
-    inflated_bytes: int = Field(16 * MIB, ge=1024)  # bytes of one record after decompression
-    line_bytes: int = Field(64 * MIB, ge=1024)  # bytes of one JSONL line
+    inflated_bytes: int = Field(16 * MIB, ge=1024)  # bytes of one WARC record after decompression
+    inflate_ratio: int = Field(1000, ge=10)  # bytes out for a byte in, from 1 MiB out on
+    line_bytes: int = Field(64 * MIB, ge=1024)  # bytes of one JSONL line, table row or text file
     depth: int = Field(5000, ge=10)  # nesting of elements
     nodes: int = Field(300_000, ge=100)  # nodes of one page
 
@@ -76,6 +81,40 @@ class Quality(Model):
     label: str = "__label__hq"  # of a fastText model: the label whose probability is the score
 
 
+class Url(Model):
+    """Files of what a page's URL may not have, plain or compressed, one entry a line."""
+
+    domains: Files = []  # host names; their subdomains too
+    urls: Files = []
+    hard_words: Files = []
+    soft_words: Files = []
+    soft_threshold: int = Field(2, ge=1)  # this many soft words drop a page
+    substrings: Files = []  # of the URL without punctuation
+
+
+class Decontaminate(Model):
+    """Evaluation files (JSONL, Parquet, text) that the corpus must not share n-grams with."""
+
+    files: Files = []
+    fields: list[str] = []  # of their records; empty: every string
+    ngram: int = Field(13, ge=2, le=64)  # words
+    action: Literal["drop", "report"] = "drop"
+
+
+class Transforms(Model):
+    """Own Python: ``module:function`` or ``file.py:function``, see transforms/extra.py."""
+
+    extra: list[str] = []
+
+
+class Pii(Model):
+    """Masking of personal data in the texts that are written."""
+
+    mask: list[Literal["email", "ip", "phone", "iban", "card"]] = []
+    replace: Literal["fake", "marker"] = "fake"
+    dialect: Literal["forge", "datatrove"] = "forge"
+
+
 class Dedup(Model):
     """Exact and near deduplication (forge-minhash-1)."""
 
@@ -108,6 +147,7 @@ class CleanSpec(Model):
 
     inputs: list[str] = []
     read: Read = Read()
+    url: Url = Url()
     extract: Extract = Extract()
     language: Language = Language()
     signals: Signals = Signals()
@@ -115,6 +155,9 @@ class CleanSpec(Model):
     rules: dict[str, Any] = Field(
         default_factory=lambda: {"use": ["gopher-quality", "gopher-repetition"]}
     )
+    transforms: Transforms = Transforms()
+    decontaminate: Decontaminate = Decontaminate()
     dedup: Dedup = Dedup()
+    pii: Pii = Pii()
     output: Output = Output()
     plan: Plan = Plan()

@@ -6,7 +6,7 @@ that (at reading, at extraction) stays decided, the rest is kept until it is jud
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,14 +29,36 @@ from corpusforge.shard import (
     read_json,
 )
 from corpusforge.spec import CleanSpec
-from corpusforge.stages.clean import WORK, choose, documents_key, judge_of, sized, stored
-from corpusforge.transform import alive, put
+from corpusforge.stages.clean import sized
+from corpusforge.stages.recipe import (
+    ADDRESS,
+    CANDIDATE,
+    LANGUAGES,
+    WORK,
+    added,
+    choose,
+    documents_key,
+    judge_of,
+    stored,
+)
+from corpusforge.transform import alive, chain, put
+from corpusforge.transforms.contaminated import DropContaminated
 
-DECIDED_BEFORE = ("read", "url", "extract")  # stages in front of what is judged
-DECIDED_ANEW = ("language", "rules", "dedup")  # stages whose verdicts stored columns give again
-NOT_MEASURED = {"id", "source", "offset", "ordinal", "language", "language_score", "candidate"}
-WITH_TEXT = [field for field in CORPUS if field.name not in LEDGER.names]
+# Stages whose verdicts stay, and those whose verdicts stored columns give again.
+DECIDED_BEFORE = ("read", "url", "extract")
+DECIDED_ANEW = ("language", "rules", "decontaminate", "dedup")
+NOT_MEASURED = {field.name for field in (*ADDRESS, *LANGUAGES, CANDIDATE)}
 BATCH_ROWS = 4096
+
+
+def verdicts(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """Return the steps of a clean run that give the verdicts of DECIDED_ANEW but dedup."""
+    return chain(judge_of(spec), *([DropContaminated()] if drops_contaminated(spec) else []))
+
+
+def drops_contaminated(spec: CleanSpec) -> bool:
+    """Tell whether documents that share n-grams with evaluation items are dropped."""
+    return bool(spec.decontaminate.files) and spec.decontaminate.action == "drop"
 
 
 def documents(
@@ -50,14 +72,15 @@ def documents(
     key = documents_key(spec, unit, made)
     if done := committed(root, "documents", unit.name, key):
         return done
-    judge, schema, last = judge_of(spec), stored(spec), choose(spec).scopes[-1].prefix
+    own = added(spec)
+    judge, schema, last = verdicts(spec), stored(spec), choose(spec).scopes[-1].prefix
     with (
-        ShardWriter(root, f"work/{unit.name}.arrow", WORK) as work,
+        ShardWriter(root, f"work/{unit.name}.arrow", pa.schema([*WORK, *own])) as work,
         ShardWriter(root, f"signals/{unit.name}.parquet", schema) as measured,
     ):
         names = [name for name in schema.names if name not in NOT_MEASURED]
         for batch in _with_texts(
-            source, unit.name, names, old.output.format, spec.plan.batch_bytes
+            source, unit.name, names, own, old.output.format, spec.plan.batch_bytes
         ):
             for name in names:
                 if name not in batch.schema.names:  # of a signal that no rule reads
@@ -134,10 +157,13 @@ def _undecided(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Array]:
 
 
 def _with_texts(
-    root: str, unit: str, wanted: Sequence[str], format_: str, limit: int
+    root: str, unit: str, wanted: Sequence[str], own: Sequence[pa.Field], format_: str, limit: int
 ) -> Iterator[pa.RecordBatch]:
-    """Yield ``rows``, and the columns of CORPUS that lie beside the texts."""
-    files = [_Rows(root, f"{folder}/{unit}{SUFFIX[format_]}") for folder in ("corpus", "dropped")]
+    """Yield ``rows``, and what lies beside the texts: columns of CORPUS, and ``own``."""
+    beside = [field for field in (*CORPUS, *own) if field.name not in LEDGER.names]
+    schema = pa.schema([CORPUS.field("id"), *beside])
+    names = [f"{folder}/{unit}{SUFFIX[format_]}" for folder in ("corpus", "dropped")]
+    files = [_Rows(root, name, schema) for name in names]
     for large in rows(root, unit, wanted):
         for batch in cut(large, limit):
             shard = pc.fill_null(batch.column("shard"), "").to_numpy(zero_copy_only=False)
@@ -154,7 +180,7 @@ def _with_texts(
                     file=root,
                     remedy=f"forge verify {root} says what is off",
                 )
-            for field in WITH_TEXT:
+            for field in beside:
                 batch = put(batch, field.name, _one(texts.column(field.name)))
             yield batch
 
@@ -162,8 +188,8 @@ def _with_texts(
 class _Rows:
     """The rows of a corpus file in order, some at a time."""
 
-    def __init__(self, root: str, name: str) -> None:
-        self.name, self.schema = name, pa.schema([CORPUS.field("id"), *WITH_TEXT])
+    def __init__(self, root: str, name: str, schema: pa.Schema) -> None:
+        self.name, self.schema = name, schema
         self.batches = read_batches(root, name, self.schema.names)
         self.rest = self.schema.empty_table()
 

@@ -9,116 +9,28 @@ settle     work + removed -> corpus/, dropped/, ledger/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge import ledger, quality, readers, rules
-from corpusforge.errors import RunError, SpecError
-from corpusforge.kernels import dedup, digest, language, one_pass
+from corpusforge import ledger, readers, rules
+from corpusforge.errors import RunError
+from corpusforge.kernels import dedup, digest, one_pass
 from corpusforge.kernels.dedup import EDGES, GROUPS
-from corpusforge.kernels.extraction import Output
-from corpusforge.kernels.families import known_families
-from corpusforge.manifest import versions
 from corpusforge.plan import Piece, Unit
 from corpusforge.run import beat
-from corpusforge.schema import (
-    CORPUS,
-    DOCUMENT,
-    EDITS,
-    EXTRACTED,
-    LANGUAGE,
-    LEDGER,
-    QUALITY,
-    REMOVED,
-    SIGNATURE,
-    VERDICT,
-    check,
-)
+from corpusforge.schema import CORPUS, DOCUMENT, EDITS, LEDGER, REMOVED, SIGNATURE, check
 from corpusforge.shard import SUFFIX, ShardWriter, commit, committed, read_batches, read_table
 from corpusforge.spec import CleanSpec, Dedup
-from corpusforge.spec import digest as spec_digest
-from corpusforge.stages import key_of
-from corpusforge.transform import alive, chain, put
-from corpusforge.transforms.edit import Edit
-from corpusforge.transforms.extract import Extract
-from corpusforge.transforms.identify import Identify
-from corpusforge.transforms.judge import Judge
+from corpusforge.stages.recipe import WORK, added, choose, documents_key, stored, transforms
+from corpusforge.transform import alive, put
 from corpusforge.transforms.mark import Mark
-from corpusforge.transforms.measure import Measure
-from corpusforge.transforms.score import Score
-from corpusforge.transforms.sign import Sign
 
-SIZES = [pa.field("chars", pa.int64()), pa.field("words", pa.int64())]
-WORK = pa.schema([*DOCUMENT, *EXTRACTED, *VERDICT, EDITS, *LANGUAGE, *SIZES])
-ADDRESS = [DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")]
-CANDIDATE = pa.field("candidate", pa.bool_())  # passed the rules: takes part in dedup
 SIGNED = pa.schema(
     [pa.field("id", pa.binary(16)), pa.field("tokens", pa.int64()), SIGNATURE.field("sketch")]
 )
-
-
-MADE_BY = ("corpusforge", "selectolax", "resiliparse", "pyarrow", "unicode")  # change texts
-
-
-def choose(spec: CleanSpec) -> rules.Chosen:
-    """Return the rule sets of the spec; refuses a rule on a score that no model gives."""
-    chosen = rules.choose(spec.rules)
-    for rule in chosen.rules:
-        if rule.signal == QUALITY.name and not spec.quality.model:
-            raise SpecError(
-                f"{rule.id} looks at {QUALITY.name}, but there is no model",
-                remedy="--set quality.model=MODEL, a folder that forge classify train wrote",
-            )
-    return chosen
-
-
-def judge_of(spec: CleanSpec) -> Judge:
-    """The step that gives the verdicts of language and rules."""
-    languages = spec.language.keep
-    keep: Literal["all"] | tuple[str, ...] = "all" if languages == "all" else tuple(languages)
-    return Judge(choose(spec).rules, keep, spec.language.min_score)
-
-
-def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """The chain of a clean run, from records to judged and signed documents."""
-    limits, d = spec.read.limits, spec.dedup
-    chosen, splitter = choose(spec), spec.signals.splitter
-    first, *later = chosen.scopes
-    return chain(
-        Extract(
-            spec.extract.method,
-            limits.depth,
-            limits.nodes,
-            Output(spec.extract.output == "markdown", spec.extract.links),
-        ),
-        Identify(),
-        Measure(known_families((*spec.signals.families, *first.families)), splitter),
-        *(Edit(scope, splitter) for scope in later),
-        Score(spec.quality.model, spec.quality.label),
-        judge_of(spec),
-        Sign(d.bands, d.rows, d.ngram, d.seed, d.exact),
-    )
-
-
-def stored(spec: CleanSpec) -> pa.Schema:
-    """Schema of a run's signals: address, language, what was measured, signature, candidate."""
-    columns = choose(spec).columns(known_families(spec.signals.families))
-    measured = [
-        pa.field(name, pa.int64() if kind == "count" else pa.float64())
-        for name, kind in columns.items()
-    ]
-    return pa.schema([*ADDRESS, *LANGUAGE, *measured, QUALITY, *SIGNATURE, CANDIDATE])
-
-
-def documents_key(spec: CleanSpec, unit: Unit, made: Mapping[str, str] | None = None) -> str:
-    """What the documents stage of a unit depends on; ``made`` are the versions that made it."""
-    made = versions() if made is None else made
-    made_by = [f"{name} {version}" for name, version in made.items() if name in MADE_BY]
-    made_by += [str(choose(spec)), language.SHA256, quality.digest(spec.quality.model)]
-    return key_of("documents", spec_digest(spec), unit.fingerprint, *made_by)
 
 
 def documents(root: str, unit: Unit, spec: CleanSpec) -> dict[str, Any]:
@@ -129,7 +41,7 @@ def documents(root: str, unit: Unit, spec: CleanSpec) -> dict[str, Any]:
     steps, schema, before = transforms(spec), stored(spec), 0
     last = choose(spec).scopes[-1].prefix
     with (
-        ShardWriter(root, f"work/{unit.name}.arrow", WORK) as work,
+        ShardWriter(root, f"work/{unit.name}.arrow", pa.schema([*WORK, *added(spec)])) as work,
         ShardWriter(root, f"signals/{unit.name}.parquet", schema) as measured,
     ):
         for piece in unit.pieces:
@@ -256,11 +168,11 @@ def settle(root: str, unit: str, spec: CleanSpec, key: str) -> dict[str, Any]:
     if done := committed(root, "settle", unit, key):
         return done
     mark = Mark(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup.similarity)
-    suffix = SUFFIX[spec.output.format]
+    suffix, schema = SUFFIX[spec.output.format], pa.schema([*CORPUS, *added(spec)])
     content, counts = [], []
     with (
-        ShardWriter(root, f"corpus/{unit}{suffix}", CORPUS) as kept,
-        ShardWriter(root, f"dropped/{unit}{suffix}", CORPUS) as dropped,
+        ShardWriter(root, f"corpus/{unit}{suffix}", schema) as kept,
+        ShardWriter(root, f"dropped/{unit}{suffix}", schema) as dropped,
         ShardWriter(root, f"ledger/{unit}.parquet", LEDGER) as rows,
     ):
         for batch in read_batches(root, f"work/{unit}.arrow"):
@@ -268,6 +180,7 @@ def settle(root: str, unit: str, spec: CleanSpec, key: str) -> dict[str, Any]:
                 mark(batch),
                 ledger.Place(kept.name, kept.rows),
                 ledger.Place(dropped.name, dropped.rows) if spec.output.keep_dropped else None,
+                schema.names,
             )
             kept.write(settled.kept)
             dropped.write(settled.dropped)

@@ -83,7 +83,7 @@ def _first_lost(batch: pa.RecordBatch) -> str | None:
     """Name the first record of a batch that is not kept, and why."""
     for row in batch.filter(pa.array(~alive(batch))).slice(0, 1).to_pylist():
         why = row["detail"] or row["reasons"][0]["rule"]
-        return f"{row['source']}, byte {row['offset']}: {why}"
+        return f"{row['source']} offset {row['offset']}: {why}"
     return None
 
 

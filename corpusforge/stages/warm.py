@@ -12,7 +12,7 @@ import pyarrow as pa
 from corpusforge.kernels import counts, dedup, one_pass
 from corpusforge.schema import RECORD
 from corpusforge.spec import CleanSpec, TokenizeSpec
-from corpusforge.stages.clean import transforms
+from corpusforge.stages.recipe import transforms
 from corpusforge.tokenizer import Tokenizer, count
 
 PAGE = (

@@ -8,19 +8,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusforge.kernels import language
-from corpusforge.schema import LANGUAGE
+from corpusforge.schema import LANGUAGE, SECOND_LANGUAGE
 from corpusforge.transform import alive, put
 
 
 @dataclass(frozen=True)
 class Identify:
-    """Append LANGUAGE: code and score; null for decided rows."""
+    """Append LANGUAGE and SECOND_LANGUAGE: code and score each; null for decided rows."""
 
     reads = ("outcome", "text")
-    adds = tuple(LANGUAGE.names)
+    adds = (*LANGUAGE.names, *SECOND_LANGUAGE.names)
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the same rows with the columns of LANGUAGE."""
+        """Return the same rows with the columns of both."""
         text = pc.if_else(pa.array(alive(batch)), batch.column("text"), None)
         for name, values in zip(self.adds, language.identify(text), strict=True):
             batch = put(batch, name, values)

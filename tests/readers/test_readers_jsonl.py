@@ -170,6 +170,33 @@ def test_a_huge_line_is_refused_in_bounded_memory(tmp_path: Path, ending: str) -
     assert peak < 12_000_000
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
+def test_a_line_of_a_gigabyte(tmp_path: Path, ending: str) -> None:
+    """With the default limits: one failed row, the rest is read, in the memory of the limit."""
+    path, size = tmp_path / f"a.jsonl{ending}", 1 << 30
+    block = b"x" * (1 << 20)
+    if ending:
+        with gzip.open(path, "wb", 1) if ending == ".gz" else zstandard.open(path, "wb") as file:
+            file.write(b'{"text": "a"}\n')
+            for _ in range(1 << 10):
+                file.write(block)
+            file.write(b'\n{"text": "c"}\n')
+    else:
+        with path.open("wb") as file:
+            file.write(b'{"text": "a"}\n')
+            file.seek(size, 1)
+            file.write(b'\n{"text": "c"}\n')
+    tracemalloc.start()
+    rows = read(path).to_pylist()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [row["outcome"] for row in rows] == ["kept", "failed", "kept"]
+    assert rows[1]["reasons"][0]["value"] == size
+    assert rows[1]["reasons"][0]["threshold"] == Limits().line_bytes
+    assert peak < 3 * Limits().line_bytes
+
+
 def test_a_byte_order_mark_at_the_start(tmp_path: Path) -> None:
     """Some Windows tools write one; it is not part of the first object."""
     row = read(write(tmp_path / "a.jsonl", b'\xef\xbb\xbf{"text": "a"}')).to_pylist()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 from pathlib import Path
@@ -33,6 +34,14 @@ LINE = b'{"text": "a"}\n'
         ("a.json.xz", lzma.compress(LINE), ("jsonl", "xz")),
         ("a.ndjson.zst", zstandard.compress(LINE), ("jsonl", "zstd")),
         ("download", LINE, ("jsonl", "none")),
+        ("a.parquet", b"PAR1", ("parquet", "none")),
+        ("download", b"PAR1", ("parquet", "none")),
+        ("a.arrow", b"ARROW1\0\0", ("arrow", "none")),
+        ("a.feather", b"ARROW1\0\0", ("arrow", "none")),
+        ("a.arrows", b"\xff\xff\xff\xff\x10\0\0\0", ("arrow", "none")),
+        ("a.arrows.zst", zstandard.compress(b"\xff\xff\xff\xff"), ("arrow", "zstd")),
+        ("a.txt", b"PAR1 is a mark", ("text", "none")),
+        ("a.txt.bz2", bz2.compress(b"text"), ("text", "bz2")),
     ],
 )
 def test_kinds(tmp_path: Path, name: str, data: bytes, kind: tuple[str, str]) -> None:
@@ -48,14 +57,21 @@ def test_kinds(tmp_path: Path, name: str, data: bytes, kind: tuple[str, str]) ->
         ("a.warc.gz", None, "no such file"),
         ("a.warc.gz", b"", "0 bytes"),
         ("a.warc.gz", b"just some text\n", "holds no gzip data"),
-        ("a.warc", b"just some text\n", "holds no WARC record: it begins with b'just some text"),
-        ("a.warc.gz", gzip.compress(b"just some text"), "holds no WARC record"),
-        ("a.warc.gz", gzip.compress(b""), "holds no WARC record"),
+        ("a.warc", b"just some text\n", "holds no WARC data: it begins with b'just some text"),
+        ("a.warc.gz", gzip.compress(b"just some text"), "holds no WARC data"),
+        ("a.warc.gz", gzip.compress(b""), "holds no WARC data"),
         ("a.jsonl.zst", LINE, "holds no zstd data"),
         ("a.arc.gz", gzip.compress(b"filedesc://a.arc"), "ARC files are not read"),
         ("a.warc.gz", gzip.compress(b"filedesc://a.arc"), "ARC files are not read"),
-        ("a.warc.xz", lzma.compress(page(1)), "a WARC in xz"),
+        ("a.warc.xz", lzma.compress(page(1)), "WARC data in xz"),
         ("a.csv", b"a,b\n1,2\n", "of no known format"),
+        ("a.parquet", LINE, "holds no Parquet data"),
+        ("a.arrow", LINE, "holds no Arrow data"),
+        ("a.parquet", b"ARROW1\0\0", "the name says parquet, but it holds arrow"),
+        ("a.jsonl", page(1), "the name says jsonl, but it holds warc"),
+        ("a.parquet.gz", gzip.compress(b"PAR1"), "Parquet data in gzip"),
+        ("a.parquet", b"PARE", "encrypted"),
+        ("a.feather", b"FEA1", "Feather files of version 1"),
     ],
 )
 def test_refusals(tmp_path: Path, name: str, data: bytes | None, says: str) -> None:
@@ -79,4 +95,5 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 def test_readable_suffixes() -> None:
     """What a folder is searched for."""
     assert {".warc.gz", ".wet.gz", ".warc.zst", ".jsonl", ".jsonl.bz2"} <= set(READABLE)
-    assert not {".json", ".warc.xz", ".arc.gz"} & set(READABLE)
+    assert {".parquet", ".arrow", ".arrows.gz", ".txt", ".txt.xz"} <= set(READABLE)
+    assert not {".json", ".warc.xz", ".arc.gz", ".parquet.gz"} & set(READABLE)

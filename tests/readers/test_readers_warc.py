@@ -20,7 +20,7 @@ from corpusforge.plan import Piece
 from corpusforge.readers.records import Inflated
 from corpusforge.readers.source import BLOCK, Source
 from corpusforge.schema import RECORD, check
-from corpusforge.spec import Limits, Read
+from corpusforge.spec import Limits, Plan, Read
 
 
 def write(path: Path, *members: bytes) -> list[int]:
@@ -213,7 +213,7 @@ def test_a_wrong_content_length_of_the_record(tmp_path: Path, length: str) -> No
 
 def test_the_limit_of_a_record(tmp_path: Path) -> None:
     """A bomb in the member or in the body is a failed row with value and limit."""
-    spec = Read(limits=Limits(inflated_bytes=20_000))
+    spec = Read(limits=Limits(inflated_bytes=20_000, inflate_ratio=100_000))
     path = tmp_path / "a.warc.gz"
     big = http(b"<p>" + b"a" * 3_000_000)
     body = http(member(b"<p>" + b"b" * 3_000_000), "Content-Encoding: gzip")
@@ -230,6 +230,44 @@ def test_the_limit_of_a_record(tmp_path: Path) -> None:
         "threshold": 20_000.0,
     }
     assert second["rule"] == "limit:inflated_bytes" and second["value"] == 20_001
+
+
+@pytest.mark.parametrize("pack", ["gzip", "zstd"])
+def test_the_ratio_of_a_member(tmp_path: Path, pack: str) -> None:
+    """A bomb is left at the ratio, named by its header, and the members behind it are read."""
+    packed = {"gzip": member, "zstd": zstandard.compress}[pack]
+    path = tmp_path / {"gzip": "a.warc.gz", "zstd": "a.warc.zst"}[pack]
+    zeros = record(1, http(bytes(50_000_000)))
+    records = (page(0), zeros, page(2), record(3, bytes(900_000)), page(4))
+    starts = write(path, *map(packed, records))
+    spec = Read(limits=Limits(inflate_ratio=800))
+    table = read(path, spec=spec)
+    rows = table.to_pylist()
+    assert [row["offset"] for row in rows] == starts
+    assert [row["outcome"] for row in rows] == ["kept", "failed", "kept", "failed", "kept"]
+    (reason,) = rows[1]["reasons"]
+    assert reason["rule"] == "limit:inflate_ratio" and reason["signal"] == "inflate_ratio"
+    assert reason["value"] > reason["threshold"] == 800 and reason["comparison"] == "<="
+    assert rows[1]["detail"] == "inflates to more than 800 times its bytes"
+    assert rows[1]["source_id"] == "<urn:test:1>"
+    assert rows[3]["reasons"] == []  # under 1 MiB the ratio does not count
+    size = path.stat().st_size
+    assert read(path, (starts[1] + 5, size // 2, starts[4] - 3), spec=spec).equals(table)
+
+
+def test_a_file_of_one_member_is_one_unit(tmp_path: Path) -> None:
+    """It is found before it is cut, so nobody looks for cuts in it."""
+    rng = random.Random(4)
+    pages = [record(n, http(b"<p>" + rng.randbytes(2000).hex().encode())) for n in range(100)]
+    write(tmp_path / "one.warc.gz", member(b"".join(pages)))
+    write(tmp_path / "each.warc.gz", *map(member, pages))
+    plan = Plan(unit_bytes=1 << 16)
+    assert len(readers.units([str(tmp_path / "one.warc.gz")], plan)) == 1
+    assert len(readers.units([str(tmp_path / "each.warc.gz")], plan)) == 4
+    assert len(readers.units([str(tmp_path / "one.warc.gz")], Plan())) == 1
+    (tmp_path / "cut.warc.gz").write_bytes((tmp_path / "one.warc.gz").read_bytes()[:90_000])
+    (unit,) = readers.units([str(tmp_path / "cut.warc.gz")], plan)
+    assert unit.bytes == 90_000
 
 
 def test_batches_are_cut_by_bytes(tmp_path: Path) -> None:

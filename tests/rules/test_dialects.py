@@ -10,7 +10,7 @@ from corpusforge import rules
 from corpusforge.cli import main
 from corpusforge.errors import SpecError
 from corpusforge.spec import CleanSpec, load, shipped
-from corpusforge.stages.clean import stored
+from corpusforge.stages.recipe import stored
 
 
 def test_a_dialect_and_a_mix() -> None:

@@ -53,7 +53,11 @@ class Attribution:
         reasons = failed.column("reasons")
         parents = pc.list_parent_indices(reasons).to_numpy().astype(np.int64)
         names = pc.list_flatten(reasons).field("rule")
-        rule = pc.index_in(names, value_set=pa.array(self.rules)).to_numpy().astype(np.int64)
+        rule = (
+            pc.index_in(names, value_set=pa.array(self.rules, pa.string()))
+            .to_numpy()
+            .astype(np.int64)
+        )
         first = np.append(True, parents[1:] != parents[:-1])[: len(parents)]
         unique = np.bincount(parents, minlength=1)[parents] == 1
         tokens = pc.fill_null(failed.column("dedup_tokens"), 0).to_numpy().astype(np.int64)

@@ -4,21 +4,18 @@ import json
 import random
 import struct
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from corpusforge import api, classify, explain, quality
 from corpusforge import spec as specs
 from corpusforge.cli import main
 from corpusforge.errors import InputError, SpecError, UsageError
-from corpusforge.kernels import language, linear
+from corpusforge.kernels import language
 
 GOOD = ["river", "valley", "castle", "history", "winter", "letter", "garden", "music"]
 BAD = ["cookie", "login", "cart", "share", "click", "menu", "newsletter", "policy"]
@@ -82,38 +79,6 @@ def test_it_tells_held_out_texts_apart(model):
     assert min(scores[:5]) > max(scores[5:10])
     assert scores[10] is None
     assert scores[0] == round(scores[0], 3)
-
-
-WORDS = st.lists(st.sampled_from(["a", "b", "Cat", "dög", "我", "9", ". ", "\n"]), max_size=12)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.none() | WORDS.map(" ".join), max_size=5), st.integers(0, 99))
-def test_scores_are_the_mean_weight_of_the_features(rows, seed):
-    """By a plain sum over words and pairs; from text and from hashes alike."""
-    weights = np.random.default_rng(seed).normal(size=64).astype(np.float32)
-    text = pa.array(rows, pa.string())
-    hashes, bounds = linear.word_hashes(text)
-    found = linear.score(text, weights, 0.5)
-    np.testing.assert_allclose(
-        linear.score_hashes(hashes, bounds, weights, 0.5)[text.is_valid()], found[text.is_valid()]
-    )
-    for row, value in enumerate(rows):
-        words = hashes[bounds[row] : bounds[row + 1]].tolist()
-        pairs = [mixed((a << 32) | b) for a, b in pairwise(words)]
-        features = [int(f) & 63 for f in (*words, *pairs)]
-        mean = float(weights[features].astype(float).mean()) if features else 0.0
-        if value is None:
-            assert np.isnan(found[row])
-        else:
-            assert found[row] == pytest.approx(1 / (1 + np.exp(-0.5 - mean)))
-
-
-def mixed(state):
-    """The finisher of ``words.mix``, in Python's integers."""
-    for _ in range(2):
-        state = ((state ^ (state >> 32)) * 0xD6E8FEB86659FD93) & (2**64 - 1)
-    return state ^ (state >> 32)
 
 
 def test_area_under_the_curve():

@@ -105,9 +105,9 @@ def _sum(words: np.ndarray, start: int, stop: int, weights: np.ndarray) -> float
     total, before = 0.0, np.uint64(0)
     for index in range(start, stop):
         word = np.uint64(words[index])
-        total += weights[word & mask]
+        total += float(weights[word & mask])
         if index > start:
-            total += weights[mix((before << _HALF) | word) & mask]
+            total += float(weights[mix((before << _HALF) | word) & mask])
         before = word
     return total
 

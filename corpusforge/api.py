@@ -19,6 +19,7 @@ from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
+    from corpusforge.replay import Replay
 
 S = TypeVar("S", bound=specs.Model)
 TABLES = {"clean": specs.CleanSpec, "tokenize": specs.TokenizeSpec, "train": specs.TrainSpec}
@@ -156,6 +157,61 @@ def train(
         chosen, output, spec, workers=check_workers(workers), fresh=fresh, quiet=quiet
     )
     return _reported(output, done)
+
+
+def replay(
+    run: str,
+    output: str | None = None,
+    spec: specs.CleanSpec | None = None,
+    *,
+    workers: int | None = None,
+    fresh: bool = False,
+    quiet: bool = True,
+) -> tuple[Replay, Manifest | None]:
+    """Judge a finished clean run anew by ``spec``, by default its own, from what it stored.
+
+    With ``output``, the run that ``spec`` gives is written there: the same as ``clean`` would.
+    """
+    from corpusforge import manifest
+    from corpusforge import replay as replays
+
+    old = manifest.read(run, "clean")
+    spec = spec or specs.parse(specs.CleanSpec, old.spec)
+    if output is not None:
+        replays.check_output(run, old, output)
+    found = replays.replay(run, spec)
+    if output is None:
+        return found, None
+    job = load_part("pipelines.clean_run")
+    engine = _engine("direct", workers, ())
+    return found, _reported(output, job.replay(run, output, spec, engine, fresh=fresh, quiet=quiet))
+
+
+def replay_spec(
+    run: str, file: str | None = None, overrides: Iterable[str] = ()
+) -> specs.CleanSpec:
+    """Return the spec of a clean run with other settings over it."""
+    from corpusforge import manifest
+
+    base = manifest.read(run, "clean").spec
+    return specs.load(specs.CleanSpec, file=file, overrides=overrides, base=base)
+
+
+def classify(
+    good: str,
+    bad: str,
+    output: str = "run/quality",
+    *,
+    keep: float = 0.1,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Train a quality model on two piles of text; returns its configuration and report."""
+    from corpusforge import classify as classifies
+    from corpusforge.run import check_workers
+
+    count = check_workers(workers)
+    config: dict[str, Any] = classifies.train(good, bad, output, keep=keep, workers=count)
+    return config
 
 
 def explain(

@@ -104,7 +104,7 @@ def describe(root: str, row: dict[str, Any]) -> str:
         )
     lines += _describe_stated(row.get("stated") or {})
     for reason in row["reasons"] or []:
-        lines.append(f"  {_reason(reason)}")
+        lines.append(f"  {reason_line(reason)}")
     if row["detail"]:
         lines.append(f"  {row['detail']}")
     if row["duplicate_of"] is not None:
@@ -130,7 +130,8 @@ def _describe_stated(stated: dict[str, Any]) -> list[str]:
     return [*lines, f"  {' · '.join(parts)}"] if parts else lines
 
 
-def _reason(reason: dict[str, Any]) -> str:
+def reason_line(reason: dict[str, Any]) -> str:
+    """Say in one line why a rule failed a document."""
     value, threshold = reason["value"], reason["threshold"]
     text = str(reason["rule"])
     if value is not None:

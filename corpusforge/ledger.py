@@ -90,6 +90,13 @@ def count(ledger: pa.RecordBatch) -> dict[str, int]:
     return {"in": ledger.num_rows, **{name: tally.get(name, 0) for name in OUTCOMES}}
 
 
+def first_rule(reasons: pa.ListArray) -> pa.Array:
+    """Return the rule (rows,) that decided first; null where none did."""
+    none = pc.equal(pc.fill_null(pc.list_value_length(reasons), 0), 0).to_numpy(False)
+    starts = reasons.offsets.to_numpy()[:-1]
+    return reasons.values.field("rule").take(pa.array(starts, mask=none))
+
+
 def add(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Sum counts by key."""
     total: dict[str, int] = {}

@@ -82,6 +82,8 @@ LANGUAGE = pa.schema(
     ]
 )
 
+QUALITY = pa.field("quality_score", pa.float64())  # of a model, rounded to 1e-3; see quality.py
+
 SECOND_LANGUAGE = pa.schema(
     [
         pa.field("language2", pa.string()),  # the detector's second choice

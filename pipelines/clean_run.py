@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corpusforge import ledger, manifest, readers
+from corpusforge import attribution, ledger, manifest, readers
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, RunError, UsageError
 from corpusforge.kernels import digest
@@ -14,8 +14,8 @@ from corpusforge.plan import Unit, estimate
 from corpusforge.run import RunFolder, progress
 from corpusforge.shard import committed, read_json, shards_of, write_json
 from corpusforge.spec import CleanSpec
+from corpusforge.stages import again, key_of, recipe, warm
 from corpusforge.stages import clean as stages
-from corpusforge.stages import key_of, recipe, warm
 
 from . import clean as jobs
 from .engine import Engine
@@ -72,17 +72,43 @@ def _match_plan(run: RunFolder, units: Sequence[Unit]) -> None:
     write_json(run.file("plan.json"), {"units": new})
 
 
-def _key(units: Sequence[Unit], spec: CleanSpec) -> str:
+def replay(
+    source: str, output: str, spec: CleanSpec, engine: Engine, *, fresh: bool, quiet: bool
+) -> manifest.Manifest:
+    """Write the run that ``spec`` gives from what the clean run in ``source`` stored.
+
+    The documents stage takes texts and signals from there; all later stages are those of ``clean``.
+    """
+    old = manifest.read(source, "clean")
+    old_spec = specs.parse(CleanSpec, old.spec)
+    units = again.units_of(source)
+    with RunFolder(output, "clean", spec, fresh=fresh) as run:
+        _match_plan(run, units)
+        done = _finished(run, units, spec, old.versions)
+        if done is None:
+            with progress(run.root, "documents", 0, quiet=quiet):
+                for unit in units:
+                    again.documents(source, run.root, unit, spec, old_spec, old.versions)
+            done = _stages(run, units, spec, engine, quiet, old, source)
+        return done
+
+
+def _key(units: Sequence[Unit], spec: CleanSpec, made: Mapping[str, str] | None = None) -> str:
     """What the run depends on: files, spec, rules, models."""
-    return key_of(*[recipe.documents_key(spec, unit) for unit in units])
+    return key_of(*[recipe.documents_key(spec, unit, made) for unit in units])
 
 
-def _finished(run: RunFolder, units: Sequence[Unit], spec: CleanSpec) -> manifest.Manifest | None:
+def _finished(
+    run: RunFolder,
+    units: Sequence[Unit],
+    spec: CleanSpec,
+    made: Mapping[str, str] | None = None,
+) -> manifest.Manifest | None:
     """Return the manifest if the run is finished and its inputs are unchanged."""
     if read_json(run.file("manifest.json")) is None:
         return None
     done = manifest.read(run.root, "clean")
-    if done.facts["inputs"] != _key(units, spec):
+    if done.facts["inputs"] != _key(units, spec, made):
         run.remove("manifest.json")
         return None
     if lost := manifest.whole(run.root, done):
@@ -96,8 +122,16 @@ def _finished(run: RunFolder, units: Sequence[Unit], spec: CleanSpec) -> manifes
 
 
 def _stages(
-    run: RunFolder, units: Sequence[Unit], spec: CleanSpec, engine: Engine, quiet: bool
+    run: RunFolder,
+    units: Sequence[Unit],
+    spec: CleanSpec,
+    engine: Engine,
+    quiet: bool,
+    old: manifest.Manifest | None = None,
+    source: str = "",
 ) -> manifest.Manifest:
+    """Do what is left of the stages; ``old`` is the run in ``source`` that documents come from."""
+    made = old.versions if old else None
     root, size = run.root, sum(unit.bytes for unit in units)
     run.remove("report.html")
     if not quiet:
@@ -106,7 +140,7 @@ def _stages(
             print(*found.warnings, sep="\n", file=sys.stderr)
     warm.warm(lambda: warm.clean(spec), quiet=quiet)
 
-    keys = {unit.name: recipe.documents_key(spec, unit) for unit in units}
+    keys = {unit.name: recipe.documents_key(spec, unit, made) for unit in units}
     left = [unit for unit in units if not committed(root, "documents", unit.name, keys[unit.name])]
     if left:
         with progress(root, "documents", sum(u.bytes for u in left), quiet=quiet):
@@ -143,8 +177,13 @@ def _stages(
         spec=spec.model_dump(mode="json"),
         spec_digest=specs.digest(spec),
         shards=(*shards, *signals, *removed),
-        versions=manifest.versions(),
-        facts={"inputs": _key(units, spec), **recipe.facts(spec)},
+        parent={"path": source, "content": old.content} if old else None,
+        versions=dict(made or manifest.versions()),
+        facts={
+            "inputs": _key(units, spec, made),
+            "attribution": attribution.of_run(root, names, spec),
+            **recipe.facts(spec),
+        },
     )
     done.write(root)
     run.remove("work", "progress")

@@ -261,6 +261,8 @@ def test_the_flags_stay_few():
         "tokenize": {"inputs", "output", "algo", "vocab_size", "tokenizer"} | engine,
         "train": {"inputs", "output", "steps", "fresh"},
         "explain": {"run", "document", "step", "spikes"},
+        "replay": {"run", "output", "limit", "changes", "fresh"},
+        "classify train": {"good", "bad", "output", "keep"},
         "verify": {"run"},
         "export": {"run", "output", "to"},
         "report": {"runs"},

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import click
 
+from . import classify as quality
 from . import look, make
+from . import replay as replaying
 from . import rules as rule_sets
 from .options import Forge
 
@@ -17,6 +19,8 @@ COMMANDS = (
     make.tokenize,
     make.train,
     look.explain,
+    replaying.replay,
+    quality.classify,
     look.verify,
     look.export,
     look.report,

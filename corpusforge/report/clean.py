@@ -124,7 +124,25 @@ def _rules(run: Manifest, ranked: list[Effect]) -> Section:
             ["Rule", "First", "Any", "Alone", "Any, of all records", "Kept when"],
             rows,
         ),
+        _attribution(run),
     )
+
+
+def _attribution(run: Manifest) -> Html | None:
+    """What would be kept more without a rule, of the rules that anything fails."""
+    found = [row for row in run.facts.get("attribution", []) if row["failed"]["documents"]]
+    rows: list[list[Cell]] = [
+        [
+            row["rule"],
+            *(row[kind][what] for what in ("documents", "tokens") for kind in ("failed", "unique")),
+            *(row["leave_one_out"][what] for what in ("documents", "tokens")),
+        ]
+        for row in sorted(found, key=lambda row: -row["leave_one_out"]["documents"])
+    ]
+    head = ["Rule", "Fail it", "Only it", "Tokens that fail it", "Only it, tokens"]
+    head += ["Kept more without it", "Tokens kept more"]
+    caption = "What each rule does by itself, after deduplication"
+    return table(caption, head, rows) if found else None
 
 
 def _kept_when(effect: Effect) -> str:

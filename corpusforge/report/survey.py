@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge.ledger import OUTCOMES
+from corpusforge.ledger import OUTCOMES, first_rule
 from corpusforge.manifest import Manifest
 from corpusforge.report.distribution import Distribution
 from corpusforge.report.samples import Draw
@@ -102,13 +102,6 @@ def survey(root: str, run: Manifest) -> Survey:
         for batch in read_batches(root, shard.name, COLUMNS):
             result.add(batch)
     return result
-
-
-def first_rule(reasons: pa.ListArray) -> pa.Array:
-    """Return the rule (rows,) that decided first; null where none did."""
-    none = pc.equal(pc.fill_null(pc.list_value_length(reasons), 0), 0).to_numpy(False)
-    starts = reasons.offsets.to_numpy()[:-1]
-    return reasons.values.field("rule").take(pa.array(starts, mask=none))
 
 
 def _hosts(batch: pa.RecordBatch) -> pa.Array:

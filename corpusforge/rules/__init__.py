@@ -92,7 +92,7 @@ class Chosen:
     def rules(self) -> tuple[Rule, ...]:
         """Every judging rule, in order; its signal is the column that it reads."""
         return tuple(
-            # Numbers of own Python are of the document, not of a state of its text.
+            # Numbers of models and own Python are of the document, not of a state of its text.
             replace(rule, signal=prefix + rule.signal) if rule.signal in _MEASURED else rule
             for prefix, one in self._placed()
             for rule in one.rules

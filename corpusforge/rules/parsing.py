@@ -3,7 +3,7 @@
 A file holds one table a rule, in the order in which reasons are reported:
 
     [min_words]
-    signal = "words"       # a name of kernels.families.SIGNALS
+    signal = "words"       # a name of kernels.families.SIGNALS, or quality_score
     keep = ">="            # what a kept document satisfies: signal keep threshold
     threshold = 50
     citation = "..."       # where the rule comes from
@@ -31,8 +31,10 @@ from typing import Any
 from corpusforge.errors import SpecError, nearest
 from corpusforge.kernels.edits import EDITORS
 from corpusforge.kernels.families import SIGNALS
+from corpusforge.schema import QUALITY
 
 COMPARISONS = (">=", ">", "<=", "<")
+SCORES = (QUALITY.name,)  # signals of models: one value a document, of its last text
 
 _NEEDED = ("signal", "keep", "threshold", "citation")
 _JUDGING = (*_NEEDED, "languages", "except_languages", "peer")
@@ -118,7 +120,12 @@ def parse(name: str, dialect: str, text: str, file: str, also: Collection[str] =
             expected="one editor a file",
             remedy="write one file an editor",
         )
-    known = {*SIGNALS, *also, *(one.name for key in editors for one in EDITORS[key].signals)}
+    known = {
+        *SIGNALS,
+        *SCORES,
+        *also,
+        *(one.name for key in editors for one in EDITORS[key].signals),
+    }
     rules = [_rule(name, key, table, file, known) for key, table in judging.items()]
     return RuleSet(name, dialect, tuple(edits), tuple(rules))
 

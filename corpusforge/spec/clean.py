@@ -74,6 +74,13 @@ class Signals(Model):
     families: list[str] = []  # beside the general one and those that the rules read
 
 
+class Quality(Model):
+    """A model whose score is the signal quality_score; none where ``model`` is empty."""
+
+    model: str = ""  # folder of forge classify train, or a fastText .bin or .ftz file
+    label: str = "__label__hq"  # of a fastText model: the label whose probability is the score
+
+
 class Url(Model):
     """Files of what a page's URL may not have, plain or compressed, one entry a line."""
 
@@ -144,6 +151,7 @@ class CleanSpec(Model):
     extract: Extract = Extract()
     language: Language = Language()
     signals: Signals = Signals()
+    quality: Quality = Quality()
     rules: dict[str, Any] = Field(
         default_factory=lambda: {"use": ["gopher-quality", "gopher-repetition"]}
     )

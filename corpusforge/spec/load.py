@@ -163,6 +163,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     found = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
+        if isinstance(before or after, Mapping):  # a table on one side only
+            before, after = before or {}, after or {}
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, f"{prefix}{key}.")
         elif before != after:

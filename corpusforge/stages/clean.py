@@ -49,7 +49,7 @@ def documents(root: str, unit: Unit, spec: CleanSpec) -> dict[str, Any]:
                 batch = steps(check(batch, DOCUMENT))
                 batch = put(batch, "candidate", pa.array(alive(batch)))
                 measured.write(batch.filter(batch.column("text").is_valid()))
-                work.write(_sized(batch, last))
+                work.write(sized(batch, last))
                 beat(root, "documents", unit.name, work.rows, before + _done(piece, batch))
             before += piece.end - piece.start
             beat(root, "documents", unit.name, work.rows, before)
@@ -58,7 +58,7 @@ def documents(root: str, unit: Unit, spec: CleanSpec) -> dict[str, Any]:
     return committed(root, "documents", unit.name, key) or {}
 
 
-def _sized(batch: pa.RecordBatch, prefix: str) -> pa.RecordBatch:
+def sized(batch: pa.RecordBatch, prefix: str) -> pa.RecordBatch:
     """Give the ledger the sizes of the text as it stands after the last edit."""
     if "edits" not in batch.schema.names:
         batch = put(batch, "edits", pa.nulls(batch.num_rows, EDITS.type))

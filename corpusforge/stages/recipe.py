@@ -1,17 +1,19 @@
 """From a spec to what a clean run does to a record: the chain of transforms, and what they store.
 
-Order: url lists, extraction, language, signals, edits (each measured again), own Python, rules,
+Order: url lists, extraction, language, signals, edits (each measured again), own Python, a quality
+model, rules,
 decontamination, signatures, masks of personal data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import pyarrow as pa
 
-from corpusforge import evaluation, given, rules
+from corpusforge import evaluation, given, quality, rules
+from corpusforge.errors import SpecError
 from corpusforge.evaluation import Evaluation
 from corpusforge.kernels import language
 from corpusforge.kernels.extraction import Output
@@ -25,6 +27,7 @@ from corpusforge.schema import (
     EXTRACTED,
     LANGUAGE,
     LEDGER,
+    QUALITY,
     RECORD,
     SECOND_LANGUAGE,
     SIGNATURE,
@@ -45,6 +48,7 @@ from corpusforge.transforms.identify import Identify
 from corpusforge.transforms.judge import Judge
 from corpusforge.transforms.mask import Mask
 from corpusforge.transforms.measure import Measure
+from corpusforge.transforms.score import Score
 from corpusforge.transforms.sign import Sign
 
 SIZES = [pa.field("chars", pa.int64()), pa.field("words", pa.int64())]
@@ -59,8 +63,6 @@ MADE_BY = ("corpusforge", "selectolax", "resiliparse", "pyarrow", "unicode")  # 
 def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """The chain of a clean run, from records to judged and signed documents."""
     limits, d = spec.read.limits, spec.dedup
-    languages = spec.language.keep
-    keep: Literal["all"] | tuple[str, ...] = "all" if languages == "all" else tuple(languages)
     chosen = choose(spec)
     first, *later = chosen.scopes
     splitter = spec.signals.splitter
@@ -75,7 +77,8 @@ def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         Measure(known_families((*spec.signals.families, *first.families)), splitter),
         *(Edit(scope, splitter) for scope in later),
         *own_python(spec),
-        Judge(chosen.rules, keep, spec.language.min_score),
+        Score(spec.quality.model, spec.quality.label),
+        judge_of(spec),
     ]
     if lists := url_files(spec):
         steps.insert(0, Block(block.load(lists), spec.url.soft_threshold))
@@ -87,9 +90,23 @@ def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     return chain(*steps)
 
 
+def judge_of(spec: CleanSpec) -> Judge:
+    """The step that gives the verdicts of language and rules."""
+    languages = spec.language.keep
+    keep: Literal["all"] | tuple[str, ...] = "all" if languages == "all" else tuple(languages)
+    return Judge(choose(spec).rules, keep, spec.language.min_score)
+
+
 def choose(spec: CleanSpec) -> rules.Chosen:
-    """The rule sets of the spec; they may judge numbers that own Python adds."""
-    return rules.choose(spec.rules, [field.name for field in _numbers(spec)])
+    """The rule sets of the spec; they may judge numbers that own Python or a model adds."""
+    chosen = rules.choose(spec.rules, [field.name for field in _numbers(spec)])
+    for rule in chosen.rules:
+        if rule.signal == QUALITY.name and not spec.quality.model:
+            raise SpecError(
+                f"{rule.id} looks at {QUALITY.name}, but there is no model",
+                remedy="--set quality.model=MODEL, a folder that forge classify train wrote",
+            )
+    return chosen
 
 
 def url_files(spec: CleanSpec) -> dict[str, list[str]]:
@@ -105,7 +122,7 @@ def evaluated(spec: CleanSpec) -> Evaluation | None:
 
 def own_python(spec: CleanSpec) -> tuple[Extra, ...]:
     """The user's functions that the spec names."""
-    taken = {*RECORD.names, *WORK.names, *LEDGER.names, SIGNAL.name, CANDIDATE.name}
+    taken = {*RECORD.names, *WORK.names, *LEDGER.names, SIGNAL.name, CANDIDATE.name, QUALITY.name}
     taken |= {*SIGNATURE.names, *SIGNALS}
     return extras.load(spec.transforms.extra, taken)
 
@@ -133,6 +150,7 @@ def stored(spec: CleanSpec) -> pa.Schema:
         if name not in own
     ]
     found = [SIGNAL] if spec.decontaminate.files else []
+    found += [QUALITY] if spec.quality.model else []
     return pa.schema([*ADDRESS, *LANGUAGES, *measured, *numbers, *found, *SIGNATURE, CANDIDATE])
 
 
@@ -143,6 +161,7 @@ def check_spec(spec: CleanSpec) -> None:
         language.check(spec.language.keep, "language.keep")
     given.facts(path for files in url_files(spec).values() for path in files)
     evaluated(spec)
+    quality.digest(spec.quality.model)
 
 
 def facts(spec: CleanSpec) -> dict[str, Any]:
@@ -151,6 +170,7 @@ def facts(spec: CleanSpec) -> dict[str, Any]:
     found = evaluated(spec)
     return {
         "language_model": {"name": language.DETECTOR, "sha256": language.SHA256},
+        "quality_model": quality.digest(spec.quality.model) or "no quality model",
         "url_lists": lists or "no domain list",
         "decontamination": list(found.facts) if found else "no evaluation file",
         "own_python": {one.name: one.source for one in own_python(spec)},
@@ -158,10 +178,11 @@ def facts(spec: CleanSpec) -> dict[str, Any]:
     }
 
 
-def documents_key(spec: CleanSpec, unit: Unit) -> str:
-    """What the documents stage of a unit depends on."""
-    made_by = [f"{name} {version}" for name, version in versions().items() if name in MADE_BY]
-    made_by += [str(choose(spec)), language.SHA256]
+def documents_key(spec: CleanSpec, unit: Unit, made: Mapping[str, str] | None = None) -> str:
+    """What the documents stage of a unit depends on; ``made`` are the versions that made it."""
+    made = versions() if made is None else made
+    made_by = [f"{name} {version}" for name, version in made.items() if name in MADE_BY]
+    made_by += [str(choose(spec)), language.SHA256, quality.digest(spec.quality.model)]
     files = [*spec.decontaminate.files, *(f for files in url_files(spec).values() for f in files)]
     made_by += [str(given.facts(files)), *(one.source for one in own_python(spec))]
     return key_of("documents", spec_digest(spec), unit.fingerprint, *made_by)

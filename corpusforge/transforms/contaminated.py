@@ -43,14 +43,26 @@ class Contaminated:
             detail[row] = f"{self.evaluation.names[int(found.item[row])]}: {shared}"
         told = pc.coalesce(batch.column("detail"), pa.array(detail, pa.string()))
         batch = put(batch, "detail", told)
-        if self.action == "report":
-            return batch
+        return batch if self.action == "report" else DropContaminated()(batch)
+
+
+@dataclass(frozen=True)
+class DropContaminated:
+    """Drop the documents of which SIGNAL says that they share an n-gram with an item."""
+
+    reads = (SIGNAL.name, "outcome", "stage", "reasons")
+    adds = ("outcome", "stage", "reasons")
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the same rows with verdicts of the stage ``decontaminate``."""
+        count = pc.fill_null(batch.column(SIGNAL.name), 0).to_numpy(zero_copy_only=False)
+        hit = count > 0
         total = int(hit.sum())
         reasons = reasons_array(
             hit.astype(np.int64),
             ["contaminated"] * total,
             [SIGNAL.name] * total,
-            found.count[hit].astype(np.float64),
+            count[hit].astype(np.float64),
             ["<"] * total,
             np.ones(total),
         )

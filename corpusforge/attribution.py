@@ -1,0 +1,142 @@
+"""Attribution: what each rule does, whatever the order of the rules; language is one of them.
+
+Of each rule, documents and their tokens (of deduplication: words, and letters where there are no
+spaces): that fail it; that it decides first, in the order of reasons; that fail nothing else; and
+what would be kept more without it, after deduplication (leave one out). The last counts the
+documents that fail nothing else, less those of them, and of others, that would go as copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusforge import copies
+from corpusforge.copies import SIGNED
+from corpusforge.schema import REMOVED
+from corpusforge.shard import read_table
+from corpusforge.spec import CleanSpec, Dedup
+from corpusforge.stages import again
+from corpusforge.stages.recipe import judge_of
+from corpusforge.transform import alive
+from corpusforge.transforms.contaminated import SIGNAL
+from corpusforge.transforms.judge import KEEP, MIN_SCORE
+
+KINDS = ("failed", "first", "unique", "leave_one_out")
+JUDGING = ("language", "rules")  # stages whose reasons are of rules
+
+
+@dataclass
+class Attribution:
+    """Counts by rule of judged batches; ``rules`` names those that are listed, in order."""
+
+    rules: tuple[str, ...]
+    decontaminate: bool  # documents that share n-grams with evaluation items are dropped
+    numbers: npt.NDArray[np.int64] = field(init=False)  # rule, KINDS, (documents, tokens)
+    passed: list[pa.Table] = field(default_factory=list)  # SIGNED of documents that fail nothing
+    alone: list[pa.Table] = field(default_factory=list)  # SIGNED and ``rule``: that fail one rule
+
+    def __post_init__(self) -> None:
+        self.numbers = np.zeros((len(self.rules), len(KINDS), 2), np.int64)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count a judged batch that has the columns of SIGNED."""
+        self.passed.append(pa.table(batch.filter(pa.array(alive(batch))).select(SIGNED.names)))
+        by_rule = pc.is_in(batch.column("stage"), value_set=pa.array(JUDGING))
+        failed = batch.filter(by_rule)
+        reasons = failed.column("reasons")
+        parents = pc.list_parent_indices(reasons).to_numpy().astype(np.int64)
+        names = pc.list_flatten(reasons).field("rule")
+        rule = (
+            pc.index_in(names, value_set=pa.array(self.rules, pa.string()))
+            .to_numpy()
+            .astype(np.int64)
+        )
+        first = np.append(True, parents[1:] != parents[:-1])[: len(parents)]
+        unique = np.bincount(parents, minlength=1)[parents] == 1
+        tokens = pc.fill_null(failed.column("dedup_tokens"), 0).to_numpy().astype(np.int64)
+        for kind, mask in enumerate((np.ones(len(rule), bool), first, unique)):
+            np.add.at(self.numbers[:, kind, 0], rule[mask], 1)
+            np.add.at(self.numbers[:, kind, 1], rule[mask], tokens[parents[mask]])
+        unique &= ~_contaminated(failed, self.decontaminate)[parents]  # would go all the same
+        signed = failed.select(SIGNED.names).take(pa.array(parents[unique]))
+        self.alone.append(pa.table(signed.append_column("rule", pa.array(rule[unique]))))
+
+    def candidates(self) -> pa.Table:
+        """Return SIGNED of the documents that fail nothing: those that deduplication compares."""
+        return pa.concat_tables([SIGNED.empty_table(), *(t.cast(SIGNED) for t in self.passed)])
+
+    def finish(self, removed: pa.Table, spec: Dedup) -> list[dict[str, Any]]:
+        """Return the numbers of every rule; ``removed`` is REMOVED of ``candidates``."""
+        self._leave_one_out(removed, spec)
+        return [
+            {
+                "rule": name,
+                **{
+                    kind: {"documents": int(number[0]), "tokens": int(number[1])}
+                    for kind, number in zip(KINDS, rows, strict=True)
+                },
+            }
+            for name, rows in zip(self.rules, self.numbers, strict=True)
+        ]
+
+    def _leave_one_out(self, removed: pa.Table, spec: Dedup) -> None:
+        passed = self.candidates()
+        schema = SIGNED.append(pa.field("rule", pa.int64()))
+        alone = pa.concat_tables([schema.empty_table(), *(t.cast(schema) for t in self.alone)])
+        every = pa.concat_tables([passed, alone.select(SIGNED.names)])
+        group = copies.groups(every)
+        old = np.arange(len(every)) < len(passed)
+        gone = pc.is_in(every.column("id"), value_set=removed.column("id")).to_numpy()
+        tokens = pc.fill_null(every.column("dedup_tokens"), 0).to_numpy()
+        of_rule = np.append(np.full(len(passed), -1), alone.column("rule").to_numpy())
+        for rule in np.unique(of_rule[~old]).tolist():
+            mine = of_rule == rule
+            near = mine | (old & np.isin(group, group[mine]))
+            after = every.filter(pa.array(near))
+            went = copies.removed(after, spec).column("id")
+            stays = np.zeros(len(every), bool)
+            stays[near] = ~pc.is_in(after.column("id"), value_set=went).to_numpy()
+            change = stays.astype(np.int64) - (old & near & ~gone)
+            self.numbers[rule, KINDS.index("leave_one_out")] = change.sum(), (change * tokens).sum()
+
+
+def _contaminated(batch: pa.RecordBatch, drops: bool) -> npt.NDArray[np.bool_]:
+    if not drops:
+        return np.zeros(batch.num_rows, bool)
+    count = pc.fill_null(batch.column(SIGNAL.name), 0).to_numpy(zero_copy_only=False)
+    return np.asarray(count > 0)
+
+
+def empty(spec: CleanSpec) -> Attribution:
+    """Return an attribution of the rules of ``spec``, without documents yet."""
+    return Attribution(rules_of(spec), again.drops_contaminated(spec))
+
+
+def rules_of(spec: CleanSpec) -> tuple[str, ...]:
+    """Return the names of all rules of ``spec``, in the order of reasons."""
+    language = () if spec.language.keep == "all" else (KEEP, MIN_SCORE)
+    return (*language, *(rule.id for rule in judge_of(spec).rules))
+
+
+def of_run(root: str, units: Sequence[str], spec: CleanSpec) -> list[dict[str, Any]]:
+    """Return the attribution of the settled units of a clean run."""
+    found = empty(spec)
+    for batch in judged(root, units, spec):
+        found.add(batch)
+    return found.finish(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup)
+
+
+def judged(root: str, units: Sequence[str], spec: CleanSpec) -> Iterator[pa.RecordBatch]:
+    """Yield the records of units of the run in ``root``, judged anew by ``spec``, with SIGNED."""
+    columns = [*(rule.signal for rule in judge_of(spec).rules), SIGNAL.name, *SIGNED.names[1:]]
+    verdicts = again.verdicts(spec)
+    for unit in units:
+        for batch in again.rows(root, unit, tuple(dict.fromkeys(columns))):
+            yield verdicts(batch)

@@ -24,7 +24,7 @@ import pyarrow as pa
 from corpusforge.kernels.family import Signal
 from corpusforge.kernels.jit import kernel
 from corpusforge.kernels.splitters import split
-from corpusforge.kernels.texts import buffers, column
+from corpusforge.kernels.text_column import text_buffers, text_column
 from corpusforge.kernels.unicode_classes import is_category
 from corpusforge.kernels.words import BREAK, SPACE, code_point, text_classes
 
@@ -95,7 +95,7 @@ def edit(
     counts : (rows, 6) int64, per rule of RULES the lines that went, or citations that were cut
     signals : the SIGNALS by name, (rows,) int64
     """
-    data, bounds, valid = buffers(text)
+    data, bounds, valid = text_buffers(text)
     chosen = np.array([limits.get(name, OFF) for name in RULES], np.int64)
     out = np.empty(int(bounds[-1] - bounds[0]) + len(valid), np.uint8)
     cuts = np.zeros(len(valid) + 1, np.int32)
@@ -105,7 +105,7 @@ def edit(
     out = out[: cuts[-1]]
     out.flags.writeable = False
     if splitter == "spacy":
-        tokens = split(column(out, cuts, valid), splitter)
+        tokens = split(text_column(out, cuts, valid), splitter)
         _spacy_sentences(out, cuts, tokens.starts, tokens.spans, _marks(), counts)
     else:
         _sentences(out, cuts, text_classes(), _marks(), counts)
@@ -113,7 +113,7 @@ def edit(
     ends_of = np.zeros(len(cuts), np.int32)
     _strip(out, cuts, text_classes(), stripped, ends_of)
     signals = {one.name: counts[:, 6 + place].copy() for place, one in enumerate(SIGNALS)}
-    return column(stripped[: ends_of[-1]], ends_of, valid), counts[:, :6], signals
+    return text_column(stripped[: ends_of[-1]], ends_of, valid), counts[:, :6], signals
 
 
 @kernel

@@ -17,7 +17,7 @@ from corpusforge.kernels.family import Signal
 from corpusforge.kernels.jit import kernel
 from corpusforge.kernels.repetition import DUP_GRAMS, TOP_GRAMS, tally
 from corpusforge.kernels.splitters import Tokens
-from corpusforge.kernels.texts import buffers
+from corpusforge.kernels.text_column import text_buffers
 from corpusforge.kernels.unicode_classes import is_category
 from corpusforge.kernels.words import STOP, TERMINAL, code_point, mix, text_classes
 
@@ -102,7 +102,7 @@ def measure(text: pa.StringArray, tokens: Tokens) -> dict[str, np.ndarray]:
 
     A null text has 0 or NaN.
     """
-    data, bounds, valid = buffers(text)
+    data, bounds, valid = text_buffers(text)
     counts = np.zeros((len(valid), COUNTS), np.int64)
     starts, spans = tokens.starts, tokens.spans
     _count(data, bounds, valid, starts, spans, _classes(), _stop_words(), counts)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from corpusforge.kernels import c4
+from corpusforge.kernels import c4, refinedweb
 from corpusforge.kernels.family import Signal
 
 
@@ -32,4 +32,5 @@ class Editor:
 
 EDITORS = {
     "c4": Editor(c4.RULES, ("max_word_chars", "min_line_words"), c4.SIGNALS, c4.edit),
+    "refinedweb": Editor(refinedweb.RULES, refinedweb.LIMITED, refinedweb.SIGNALS, refinedweb.edit),
 }

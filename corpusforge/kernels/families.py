@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusforge.errors import SpecError, nearest
-from corpusforge.kernels import datatrove, dclm, dolma, general, signals
+from corpusforge.kernels import curator, datatrove, dclm, dolma, general, signals
 from corpusforge.kernels.family import Signal
 from corpusforge.kernels.splitters import Tokens, split
 
@@ -41,6 +41,7 @@ FAMILIES = {
     "datatrove": Family(datatrove.SIGNALS, datatrove.measure, tokens=True),
     "dolma": Family(_plain(dolma.SIGNALS), dolma.measure),
     "dclm": Family(_plain(dclm.SIGNALS), dclm.measure),
+    "curator": Family(_plain(curator.SIGNALS), curator.measure),
 }
 _GENERAL = _plain(signals.SIGNALS.values())
 NAMES = (GENERAL, *FAMILIES)

@@ -27,7 +27,7 @@ from corpusforge.kernels.repetition import (
     count_grams,
 )
 from corpusforge.kernels.splitters import Tokens
-from corpusforge.kernels.texts import buffers
+from corpusforge.kernels.text_column import text_buffers
 from corpusforge.kernels.tokens_as_words import span_hashes, token_words
 from corpusforge.kernels.words import scan_words, stop_hashes, text_classes
 
@@ -153,7 +153,7 @@ def measure(text: pa.StringArray, tokens: Tokens | None = None) -> dict[str, np.
     Each is (rows,): int64 for a count, float64 for a share. A null text has 0 or NaN. Words are
     those of ``words``, or of ``tokens`` the ones with a letter, number or mark.
     """
-    data, bounds, valid = buffers(text)
+    data, bounds, valid = text_buffers(text)
     counts = np.zeros((len(text), COUNTS), np.int64)
     if tokens is None:
         _count(data, bounds, valid, text_classes(), stop_hashes(), counts)
@@ -169,7 +169,7 @@ def measure(text: pa.StringArray, tokens: Tokens | None = None) -> dict[str, np.
 
 def sizes(text: pa.StringArray) -> dict[str, np.ndarray]:
     """Return the signals chars and words alone, which takes a third of the time."""
-    data, bounds, valid = buffers(text)
+    data, bounds, valid = text_buffers(text)
     counts = np.zeros((len(text), COUNTS), np.int64)
     _count_words(data, bounds, valid, text_classes(), stop_hashes(), counts)
     return {name: SIGNALS[name].of(counts) for name in ("chars", "words")}

@@ -19,7 +19,7 @@ import pyarrow as pa
 from corpusforge.errors import SpecError, nearest
 from corpusforge.kernels import spacy_words
 from corpusforge.kernels.jit import kernel
-from corpusforge.kernels.texts import buffers
+from corpusforge.kernels.text_column import text_buffers
 from corpusforge.kernels.words import (
     LETTER,
     NUMBER,
@@ -68,7 +68,7 @@ def _whitespace(text: pa.StringArray) -> Tokens:
 
 
 def _scan(text: pa.StringArray, whole: bool) -> Tokens:
-    data, bounds, valid = buffers(text)
+    data, bounds, valid = text_buffers(text)
     starts = np.zeros(len(valid) + 1, np.int64)
     spans = np.empty((int(bounds[-1] - bounds[0]), 2), np.int32)
     count = _cut(data, bounds, valid, text_classes(), whole, starts, spans)
@@ -77,7 +77,7 @@ def _scan(text: pa.StringArray, whole: bool) -> Tokens:
 
 def _spacy(text: pa.StringArray) -> Tokens:
     chunks = _whitespace(text)
-    return Tokens(*spacy_words.cut(buffers(text)[0], chunks.starts, chunks.spans))
+    return Tokens(*spacy_words.cut(text_buffers(text)[0], chunks.starts, chunks.spans))
 
 
 SPLITTERS: dict[str, Callable[[pa.StringArray], Tokens]] = {

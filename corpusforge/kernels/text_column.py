@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from corpusforge.kernels.signals import Signal
+if TYPE_CHECKING:
+    from corpusforge.kernels.signals import Signal
 
 
 def text_buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -22,6 +24,17 @@ def text_buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     for array in (data, bounds, valid):
         array.flags.writeable = False
     return data, bounds, valid
+
+
+def text_column(data: np.ndarray, bounds: np.ndarray, valid: np.ndarray) -> pa.StringArray:
+    """Return the string column of ``text_buffers``; rows that are not ``valid`` are null.
+
+    The bytes must be UTF-8 and are not checked.
+    """
+    mask = None if valid.all() else pa.array(valid).buffers()[1]
+    return pa.StringArray.from_buffers(
+        len(valid), pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(data), mask
+    )
 
 
 def named_columns(

@@ -80,7 +80,9 @@ def test_presets_are_specs_whose_rules_load() -> None:
         orders[name] = [one.name for one in rules.choose(spec.rules).sets]
     assert orders["fineweb"] == ["gopher-repetition", "gopher-quality", "c4-no-punct", "fineweb"]
     assert orders["gopher"] == ["gopher-quality", "gopher-repetition"]
-    assert orders["dclm-heuristic"] == ["gopher-quality", "gopher-repetition"]
+    assert orders["dclm-heuristic"] == [
+        *("newlines", "gopher-quality", "gopher-repetition", "refinedweb")
+    ]
     assert {"c4", "minimal"} <= set(orders)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusforge.kernels.jit import kernel
 from corpusforge.kernels.unicode_classes import simple_lower
@@ -51,7 +52,8 @@ class Matches:
 
 def index(texts: pa.StringArray, ngram: int) -> Index:
     """Index the word ``ngram``-grams of the items ``texts``."""
-    data, bounds = _buffers(texts)
+    # A line end after each item: where a word is read again, it ends with its item.
+    data, bounds = _buffers(pc.binary_join_element_wise(pc.fill_null(texts, ""), "", "\n"))
     most = len(data) + 1
     hashes, starts = np.empty(most, np.uint64), np.empty(most, np.int64)
     items, words = np.empty(most, np.int64), np.zeros(len(texts), np.int64)
@@ -164,15 +166,16 @@ def _list(
 def _same(
     left: np.ndarray,
     at: int,
+    stop: int,
     right: np.ndarray,
     other: int,
     ngram: int,
     classes: np.ndarray,
     lower: np.ndarray,
 ) -> bool:
-    """Whether ``ngram`` words from left[at:] and right[other:] have the same characters."""
+    """Whether ``ngram`` words from left[at:stop] and right[other:] have the same characters."""
     for _ in range(ngram):
-        first, at, _word = _next_word(left, at, len(left), classes, lower)
+        first, at, _word = _next_word(left, at, stop, classes, lower)
         second, other, _word = _next_word(right, other, len(right), classes, lower)
         while first < at and second < other:
             point, size = code_point(left, first, at)
@@ -204,7 +207,7 @@ def _fill(
         while slots[np.int64(slot)] >= 0 and not known:
             other = slots[np.int64(slot)]
             known = hashes[other] == hashes[place] and _same(
-                data, starts[other], data, starts[place], ngram, classes, lower
+                data, starts[other], len(data), data, starts[place], ngram, classes, lower
             )
             slot = (slot + _ONE) & mask
         if not known:
@@ -252,7 +255,7 @@ def _match(
                 place = slots[np.int64(slot)]
                 begin = firsts[total % ngram]
                 if hashes[place] == value and _same(
-                    data, begin, known, starts[place], ngram, classes, lower
+                    data, begin, at, known, starts[place], ngram, classes, lower
                 ):
                     if count[row] == 0:
                         item[row] = items[place]

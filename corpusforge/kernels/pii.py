@@ -7,6 +7,7 @@ left alone, so masking twice changes nothing.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from typing import Literal
 
@@ -102,20 +103,25 @@ def _found(data: np.ndarray, bounds: np.ndarray, kinds: Sequence[str]) -> list[H
     wanted = np.zeros(len(READ), bool)
     wanted[[code for kind in kinds for code in _CODES[kind]]] = True
     spans = candidates(data, bounds, wanted, byte_classes())
-    values: list[tuple[int, int, int, int, str | None]] = []
-    view = data.data
-    for row, start, stop, code in spans.tolist():
+    view, waiting = data.data, list[tuple[int, int, int, int, str]]()
+
+    def read(row: int, start: int, stop: int, code: int) -> None:
         value = READ[code](bytes(view[start:stop]))
         if value is not None:
-            values.append((row, start + value[0], start + value[1], _KIND_OF[code], value[2]))
-    values.sort(key=lambda value: (value[1], -value[2]))
-    hits, end = list[Hit](), -1
-    for row, start, stop, kind, fake in values:
-        if start < end:
-            continue
-        end = stop  # a value of reserved space stands for its span, too
-        if fake is not None:
-            hits.append((row, start, stop, kind, fake))
+            first, last, fake = value
+            heapq.heappush(waiting, (start + first, -start - last, row, code, fake or ""))
+
+    for row, start, stop, code in spans.tolist():
+        read(row, start, stop, code)
+    hits, end = list[Hit](), 0
+    while waiting:
+        start, last, row, code, fake = heapq.heappop(waiting)
+        if start >= end:
+            end = -last  # a value of reserved space stands for its span, too
+            if fake:
+                hits.append((row, start, end, _KIND_OF[code], fake))
+        elif code == EMAIL and -last > end:
+            read(row, end, -last, code)  # what the value before it left of the local part
     return hits
 
 

@@ -100,8 +100,19 @@ def candidates(
 
 @kernel
 def _within(data: np.ndarray, index: int, start: int, classes: np.ndarray) -> bool:
-    """Whether the byte before ``index`` is a letter, a digit or ``_``."""
-    return index > start and (classes[data[index - 1]] & _ALNUM != 0 or data[index - 1] == 0x5F)
+    """Whether the byte before ``index`` is a letter, a digit, ``_``, or the end of a marker.
+
+    A marker (``[EMAIL]``, ``[IP]``, ``[PHONE]``, ``[IBAN]``, ``[CARD]``) stands where a value
+    stood, so that what followed it without a gap is no value now either.
+    """
+    if index == start:
+        return False
+    if data[index - 1] != 0x5D:
+        return bool(classes[data[index - 1]] & _ALNUM or data[index - 1] == 0x5F)
+    if index - start < 4:
+        return False
+    last = int(data[index - 3]) << 8 | int(data[index - 2])
+    return last == 0x494C or last == 0x4950 or last == 0x4E45 or last == 0x414E or last == 0x5244
 
 
 @kernel
@@ -115,6 +126,8 @@ def _address(
     while right < highest and classes[data[right]] & _DOMAIN:
         dots += data[right] == 0x2E
         right += 1
+    if right < stop and classes[data[right]] & _DOMAIN:
+        return index, index  # longer than any name
     return (left, right) if left < index and dots else (index, index)
 
 
@@ -135,9 +148,11 @@ def _groups(
             return index, index, right
     if _within(data, left, start, classes) or (left > start and data[left - 1] == 0x3A):
         return index, index, right
+    seen = right
     if right < stop and (classes[data[right]] & _ALNUM or data[right] == 0x5F):
-        return index, index, right
-    return left, right, right
+        while right > index and data[right - 1] != 0x3A:  # the last group belongs to a word
+            right -= 1
+    return left, right, seen
 
 
 @kernel
@@ -176,14 +191,17 @@ def _digits(data: np.ndarray, at: int, most: int, stop: int, classes: np.ndarray
 @kernel
 def _card(data: np.ndarray, index: int, start: int, stop: int, classes: np.ndarray) -> int:
     """Card: 13 to 19 digits in one run, or 4-4-4-4, 4-6-5, 4-6-4 with one kind of separator."""
-    if index > start and data[index - 1] in (0x2E, 0x2C, 0x2D, 0x2F):  # . , - /
+    if index > start and 0x2C <= data[index - 1] <= 0x2F:  # , - . /
         return index
     end = _digits(data, index, 20, stop, classes)
+    separator = np.uint8(0)
     if end - index == 4 and end < stop and (data[end] == 0x20 or data[end] == 0x2D):
-        separator, groups = data[end], 1
-        before = int(classes[data[index - 2]]) if index > start + 1 else 0
-        if before & _DIGIT and data[index - 1] == separator:
-            return index  # a table of numbers
+        separator = data[end]
+        groups = 1
+        if index - 5 >= start and data[index - 1] == separator:
+            four = _digits(data, index - 5, 5, stop, classes) == index - 1
+            if four and not _within(data, index - 5, start, classes):
+                return index  # a table of numbers
         second = 0
         while groups < 4 and end < stop and data[end] == separator:
             after = _digits(data, end + 1, 7, stop, classes)
@@ -201,25 +219,33 @@ def _card(data: np.ndarray, index: int, start: int, stop: int, classes: np.ndarr
         return index
     if end < stop and (classes[data[end]] & _ALNUM or data[end] == 0x5F):
         return index
-    if end + 1 < stop and data[end] in (0x20, 0x2E, 0x2C, 0x2D) and classes[data[end + 1]] & _DIGIT:
-        return index
+    if end + 1 < stop and classes[data[end + 1]] & _DIGIT:
+        if data[end] == 0x2E or data[end] == 0x2D:
+            return index
+        after = _digits(data, end + 1, 5, stop, classes)
+        if data[end] == separator and after == end + 5 and (after == stop or data[after] <= 0x20):
+            return index  # a table of numbers
     return end
 
 
 @kernel
 def _number(data: np.ndarray, index: int, stop: int, classes: np.ndarray) -> int:
-    """Phone: + and 8 to 15 digits (E.164), at most two of ``( ) . - /`` and space between two."""
+    """Phone: + and 8 to 15 digits (E.164), at most two of ``( ) . - /`` and space between two.
+
+    It ends with the last group of digits that fits.
+    """
     if index + 1 >= stop or classes[data[index + 1]] & _DIGIT == 0 or data[index + 1] == 0x30:
         return index
-    at, last, count = index + 1, index, 0
-    while at < stop and at - last <= 3 and count < 16:
-        if classes[data[at]] & _DIGIT:
+    at, last, count, end = index + 1, index, 0, index
+    while at < stop and at - last <= 3 and count <= 15:
+        byte = data[at]
+        if classes[byte] & _DIGIT:
             count += 1
             last = at
-        elif data[at] not in (0x20, 0x28, 0x29, 0x2D, 0x2E, 0x2F):
+            whole = at + 1 == stop or not (classes[data[at + 1]] & _ALNUM or data[at + 1] == 0x5F)
+            if whole and 8 <= count <= 15:
+                end = at + 1
+        elif byte != 0x20 and not (0x28 <= byte <= 0x29 or 0x2D <= byte <= 0x2F):
             break
         at += 1
-    end = last + 1
-    if count < 8 or count > 15 or (end < stop and classes[data[end]] & _ALNUM):
-        return index
     return end

@@ -33,7 +33,7 @@ _RANGES_V4 = tuple((int(n.network_address), int(n.broadcast_address)) for n in _
 _FAKE_V4 = ("192.0.2", "198.51.100", "203.0.113")
 _DOCUMENTATION_V6 = ((0x20010DB8, 32), (0x3FFF0, 20))  # first bits, how many
 
-_TLD = re.compile(r"[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]")
+_TLD = re.compile(r"[A-Za-z]{2,}|(?i:xn--)[A-Za-z0-9-]*[A-Za-z0-9]")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _RESERVED_HOST = re.compile(r"(?:.+\.)?example(?:\.com|\.org|\.net|)", re.IGNORECASE)
 
@@ -61,7 +61,7 @@ _IBAN_LENGTHS = {
     )
     for country in countries.split()
 }
-_FICTION = re.compile(r"1\d{3}55501\d\d")
+_FICTION = re.compile(r"\+1\D*\d{3}\D*555\D*01\d\d(?!\d)")
 
 Value = tuple[int, int, str | None]  # first byte and end of the value in the span; its replacement
 
@@ -115,7 +115,7 @@ def reserved_v4(text: str) -> bool:
 
 def ipv6(span: bytes) -> Value | None:
     """A global unicast address (2000::/3); those for documentation stay."""
-    text = span.decode("ascii").rstrip(":") if not span.endswith(b"::") else span.decode("ascii")
+    text = span.decode("ascii").rstrip(":")  # a network, which ends in ::, is nobody's address
     try:
         address = int(IPv6Address(text))
     except AddressValueError:
@@ -128,9 +128,10 @@ def ipv6(span: bytes) -> Value | None:
 
 def phone(span: bytes) -> Value | None:
     """``+`` and a number of E.164; those kept for fiction stay."""
-    digits = re.sub(r"\D", "", span.decode("ascii"))
-    if _FICTION.fullmatch(digits):
-        return 0, len(span), None
+    text = span.decode("ascii")
+    if fiction := _FICTION.match(text):  # what follows is no part of it
+        return 0, fiction.end(), None
+    digits = re.sub(r"\D", "", text)
     number = _hash(PHONE, digits)
     area = 200 + (number >> 8) % 700
     return 0, len(span), f"+1 {area}-555-01{number % 100:02d}"

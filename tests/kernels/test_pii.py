@@ -65,7 +65,7 @@ def marked(text: str) -> str:
         ("DE88 3704 0044 0532 0130 00 DE89370400440532013000X ZZ89370400440532013000", None),
         # cards: issuer, length, Luhn; no numbers of tables, decimals or identifiers
         ("4111 1111 1111 1111; 378282246310005", "[CARD]; [CARD]"),
-        ("5555-5555-5555-4444 3782 822463 10005", "[CARD] [CARD]"),
+        ("5555-5555-5555-4444; 3782 822463 10005", "[CARD]; [CARD]"),
         ("4111 1111 1111 1112 0.4111111111111111 4111111111111111x", None),
         ("1234 4111 1111 1111 1111 4111 1111 1111 1111 1234", None),
         # overlap: the earlier, then the longer

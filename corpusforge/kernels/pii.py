@@ -8,6 +8,7 @@ left alone, so masking twice changes nothing.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect
 from collections.abc import Sequence
 from typing import Literal
 
@@ -113,9 +114,14 @@ def _found(data: np.ndarray, bounds: np.ndarray, kinds: Sequence[str]) -> list[H
 
     for row, start, stop, code in spans.tolist():
         read(row, start, stop, code)
+    # Digits of a reserved value are no part of a phone number, however it would go on.
+    reserved = sorted(start for start, _, _, code, fake in waiting if not fake and code != PHONE)
     hits, end = list[Hit](), 0
     while waiting:
         start, last, row, code, fake = heapq.heappop(waiting)
+        after = bisect(reserved, start) if code == PHONE else len(reserved)
+        if after < len(reserved) and reserved[after] < -last:
+            continue
         if start >= end:
             end = -last  # a value of reserved space stands for its span, too
             if fake:

@@ -136,29 +136,35 @@ def _groups(
     data: np.ndarray, index: int, start: int, stop: int, classes: np.ndarray
 ) -> tuple[int, int, int]:
     """IPv6: four hexadecimal digits, the first of them 2 or 3 (global unicast), then more."""
-    right, colons = index, 0
+    right, colons, last = index, 0, index
     while right < stop and (classes[data[right]] & _HEX or data[right] == 0x3A):
-        colons += data[right] == 0x3A
+        if data[right] == 0x3A:
+            colons += 1
+            last = right
         right += 1
     left = index - 4
-    if left < start or colons < 2 or right - left > 40 or (data[left] != 0x32 and data[left] != 51):
+    if left < start or colons < 2 or (data[left] != 0x32 and data[left] != 51):
         return index, index, right
     for place in range(left, index):
         if classes[data[place]] & _HEX == 0:
             return index, index, right
-    if _within(data, left, start, classes) or (left > start and data[left - 1] == 0x3A):
+    if _within(data, left, start, classes) or (
+        left > start and (data[left - 1] == 0x3A or data[left - 1] == 0x2E)
+    ):
         return index, index, right
     seen = right
-    if right < stop and (classes[data[right]] & _ALNUM or data[right] == 0x5F):
-        while right > index and data[right - 1] != 0x3A:  # the last group belongs to a word
-            right -= 1
-    return left, right, seen
+    word = right < stop and (classes[data[right]] & _ALNUM or data[right] == 0x5F)
+    if word or right - last > 5:  # the last group is, or belongs to, a word
+        right = last
+    return left, min(right, left + 46), seen
 
 
 @kernel
 def _octets(data: np.ndarray, index: int, start: int, stop: int, classes: np.ndarray) -> int:
     """IPv4: four numbers up to 255 without leading zeros, not inside a longer dotted number."""
-    if index > start + 1 and data[index - 1] == 0x2E and classes[data[index - 2]] & _DIGIT:
+    if index > start and data[index - 1] == 0x2B:
+        return index
+    if index > start and data[index - 1] == 0x2E and _within(data, index - 1, start, classes):
         return index
     at = index
     for octet in range(4):

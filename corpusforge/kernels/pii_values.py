@@ -34,6 +34,7 @@ _FAKE_V4 = ("192.0.2", "198.51.100", "203.0.113")
 _DOCUMENTATION_V6 = ((0x20010DB8, 32), (0x3FFF0, 20))  # first bits, how many
 
 _TLD = re.compile(r"[A-Za-z]{2,}|(?i:xn--)[A-Za-z0-9-]*[A-Za-z0-9]")
+_TLD_CUT = re.compile(r"(?!xn-)[A-Za-z]{2,}(?=-)")  # of a label that goes on behind a hyphen
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _RESERVED_HOST = re.compile(r"(?:.+\.)?example(?:\.com|\.org|\.net|)", re.IGNORECASE)
 
@@ -76,7 +77,7 @@ def email(span: bytes) -> Value | None:
     if inner != local or local.endswith("."):
         return None
     start = max(local.rfind("..") + 2 if ".." in local else 0, 0)
-    start += len(local[start:]) - len(local[start:].lstrip("._%-"))
+    start += len(local[start:]) - len(local[start:].lstrip("._%+-"))
     labels = []
     for label in domain.split("."):
         found = _LABEL.match(label)
@@ -86,7 +87,9 @@ def email(span: bytes) -> Value | None:
         if found[0] != label:
             break
     while labels and not _TLD.fullmatch(labels[-1]):
-        labels.pop()
+        cut = _TLD_CUT.match(labels.pop())
+        if cut:
+            labels.append(cut[0])
     if len(labels) < 2 or start >= len(local):
         return None
     host = ".".join(labels)
@@ -94,7 +97,7 @@ def email(span: bytes) -> Value | None:
     if _RESERVED_HOST.fullmatch(host):
         return start, stop, None
     number = _hash(EMAIL, f"{local[start:]}@{host}".lower())
-    return start, stop, f"user-{number >> 8 & 0xFFFFFFFF:08x}@example.{('com', 'org')[number & 1]}"
+    return start, stop, f"user{number >> 8 & 0xFFFFFFFF:08x}@example.{('com', 'org')[number & 1]}"
 
 
 def ipv4(span: bytes) -> Value | None:
@@ -116,9 +119,13 @@ def reserved_v4(text: str) -> bool:
 def ipv6(span: bytes) -> Value | None:
     """A global unicast address (2000::/3); those for documentation stay."""
     text = span.decode("ascii").rstrip(":")  # a network, which ends in ::, is nobody's address
-    try:
-        address = int(IPv6Address(text))
-    except AddressValueError:
+    address = 0
+    while ":" in text and not address:  # the longest beginning that is an address
+        try:
+            address = int(IPv6Address(text))
+        except AddressValueError:
+            text = text.rpartition(":")[0].rstrip(":")
+    if not address:
         return None
     if any(address >> (128 - bits) == first for first, bits in _DOCUMENTATION_V6):
         return 0, len(text), None

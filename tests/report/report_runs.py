@@ -8,14 +8,25 @@ import pyarrow as pa
 from corpusforge import ledger, manifest, spec
 from corpusforge.ledger import Place
 from corpusforge.manifest import Manifest
-from corpusforge.schema import CORPUS, DOCUMENT, LANGUAGE, LEDGER, VERDICT, tokens_schema
+from corpusforge.schema import (
+    CORPUS,
+    DOCUMENT,
+    EDITS,
+    LANGUAGE,
+    LEDGER,
+    SECOND_LANGUAGE,
+    VERDICT,
+    tokens_schema,
+)
 from corpusforge.shard import ShardWriter
 
 SIGNALS = [pa.field("words", pa.int64()), pa.field("dup_line_fraction", pa.float64())]
 ADDRESS = [DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")]
 STORED = pa.schema([*ADDRESS, *LANGUAGE, *SIGNALS, pa.field("candidate", pa.bool_())])
 LATER = [LEDGER.field(name) for name in ("chars", "words", "duplicate_of", "similarity")]
-MARKED = pa.schema([*DOCUMENT, *VERDICT, *LANGUAGE, *LATER])  # what is settled
+MARKED = pa.schema(
+    [*DOCUMENT, *VERDICT, *LANGUAGE, *SECOND_LANGUAGE, EDITS, *LATER]
+)  # what is settled
 
 
 def reason(rule, signal=None, value=None, comparison=None, threshold=None):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusforge.kernels.jit import kernel
-from corpusforge.kernels.texts import buffers
+from corpusforge.kernels.text_column import text_buffers
 from corpusforge.kernels.words import WORD_COUNTS, mix, scan_words, text_classes
 
 F32 = npt.NDArray[np.float32]
@@ -34,7 +34,7 @@ def word_hashes(text: pa.StringArray) -> tuple[U32, I64]:
 
     A null text has no words.
     """
-    data, bounds, _ = buffers(text)
+    data, bounds, _ = text_buffers(text)
     return _hashes(data, bounds, text_classes(), _NO_STOP_WORDS)
 
 
@@ -62,7 +62,7 @@ def score(text: pa.StringArray, weights: F32, bias: float) -> F64:
 
     A text without words has the probability of the bias alone.
     """
-    data, bounds, valid = buffers(text)
+    data, bounds, valid = text_buffers(text)
     scores = _scores(data, bounds, text_classes(), _NO_STOP_WORDS, weights, bias)
     scores[~valid] = np.nan
     return scores

@@ -19,6 +19,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -163,9 +164,8 @@ def _module(name: str, path: str) -> tuple[ModuleType, Path]:
     """Import ``path``, a module of the environment or a file; returns it and its source."""
     try:
         if path.endswith(".py"):
-            module = _from_file(name, Path(path))
-        else:
-            module = importlib.import_module(path)
+            return _from_file(name, Path(path)), Path(path)
+        module = importlib.import_module(path)
     except ModuleNotFoundError as error:
         missing = error.name or path
         own = path == missing or path.startswith(missing + ".")
@@ -188,10 +188,11 @@ def _module(name: str, path: str) -> tuple[ModuleType, Path]:
 def _from_file(name: str, file: Path) -> ModuleType:
     if not file.is_file():
         raise SpecError(f"transforms.extra '{name}'", file=str(file), expected="a Python file")
-    title = f"corpusforge_extra_{_sha256(file)[:16]}"  # a changed file is another module
+    place = f"{file.resolve()} {_sha256(file)}".encode()  # a changed file is another module
+    title = f"corpusforge_extra_{hashlib.sha256(place).hexdigest()[:16]}"
     if title in sys.modules:
         return sys.modules[title]
-    found = importlib.util.spec_from_file_location(title, file)
+    found = importlib.util.spec_from_file_location(title, file, loader=_Source(title, str(file)))
     assert found is not None and found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.modules[title] = module
@@ -201,6 +202,14 @@ def _from_file(name: str, file: Path) -> ModuleType:
         del sys.modules[title]
         raise
     return module
+
+
+class _Source(SourceFileLoader):
+    """Reads the source each time: a byte-code cache may be of an older text of equal length."""
+
+    def path_stats(self, path: str) -> Any:
+        """There is nothing that a cache could be compared with."""
+        raise OSError
 
 
 def _sha256(file: Path) -> str:

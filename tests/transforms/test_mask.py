@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusforge.schema import EDITS
-from corpusforge.transform import chain, record_edits
+from corpusforge.transform import chain, note_edits
 from corpusforge.transforms.mask import Mask
 
 
@@ -31,8 +31,8 @@ COUNTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=3, m
 @given(COUNTS, COUNTS)
 def test_edits_are_appended(first: list[tuple[int, int]], second: list[tuple[int, int]]) -> None:
     """What two steps changed stands in their order; zeros are not named."""
-    after = record_edits(batch(["a"] * 3), ("a", "b"), np.array(first))
-    after = record_edits(after, ("c", "d"), np.array(second))
+    after = note_edits(batch(["a"] * 3), ("a", "b"), np.array(first))
+    after = note_edits(after, ("c", "d"), np.array(second))
     assert after.column("edits").type == EDITS.type
     expected = [
         [{"rule": r, "count": n} for r, n in zip("abcd", (*x, *y), strict=True) if n] or None

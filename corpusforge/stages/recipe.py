@@ -181,7 +181,8 @@ def facts(spec: CleanSpec) -> dict[str, Any]:
 def documents_key(spec: CleanSpec, unit: Unit, made: Mapping[str, str] | None = None) -> str:
     """What the documents stage of a unit depends on; ``made`` are the versions that made it."""
     made = versions() if made is None else made
-    made_by = [f"{name} {version}" for name, version in made.items() if name in MADE_BY]
+    used = (*MADE_BY, spec.extract.method)  # an extractor is a package or one of ours
+    made_by = [f"{name} {version}" for name, version in made.items() if name in used]
     made_by += [str(choose(spec)), language.SHA256, quality.digest(spec.quality.model)]
     files = [*spec.decontaminate.files, *(f for files in url_files(spec).values() for f in files)]
     made_by += [str(given.facts(files)), *(one.source for one in own_python(spec))]

@@ -65,22 +65,6 @@ class Blocks:
     owner: list[int] = field(default_factory=list)
     nodes: list[list[LexborNode]] = field(default_factory=list)
 
-    def open(self, tag: str, parent: int, role: int) -> int:
-        """Append an element and return its index."""
-        self.tag.append(tag)
-        self.parent.append(parent)
-        self.role.append(role)
-        self.end.append(0)
-        self.first.append(len(self.text))
-        self.last.append(0)
-        return len(self.tag) - 1
-
-    def close(self, element: int) -> int:
-        """End an element and return its parent."""
-        self.end[element] = len(self.tag)
-        self.last[element] = len(self.text)
-        return self.parent[element]
-
     def add(
         self,
         pieces: list[str],
@@ -109,7 +93,8 @@ def walk(root: LexborNode, *, depth: int, nodes: int) -> Blocks:
     run: list[LexborNode] = []  # the nodes of pieces
     linked = 0  # characters of pieces that stand in links
     in_link = in_pre = seen = 0
-    current = -1
+    tags, parents, end, first, last = page.tag, page.parent, page.end, page.first, page.last
+    current = -1  # the open element
     stack: list[tuple[LexborNode, int]] = []
     node = root
     while True:
@@ -146,7 +131,13 @@ def walk(root: LexborNode, *, depth: int, nodes: int) -> Blocks:
                 if kind >= _BLOCK:
                     child = node.first_child
                     if child is not None:
-                        current = page.open(tag, current, roles.read(tag, node.attributes))
+                        parents.append(current)
+                        current = len(tags)
+                        tags.append(tag)
+                        page.role.append(roles.read(tag, node.attributes))
+                        first.append(len(page.text))
+                        end.append(0)
+                        last.append(0)
                         in_pre += kind == _PRE
         if child is not None:
             stack.append((node, kind))
@@ -163,7 +154,8 @@ def walk(root: LexborNode, *, depth: int, nodes: int) -> Blocks:
                 page.add(pieces, run, linked, current, in_pre > 0)
                 pieces, run, linked = [], [], 0
             in_pre -= kind == _PRE
-            current = page.close(current)
+            end[current], last[current] = len(tags), len(page.text)
+            current = parents[current]
         if following is None:
             return page
         node = following

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from selectolax.lexbor import LexborHTMLParser
 
 from corpusforge.kernels.extraction import guard, markdown, metadata, text
@@ -125,14 +126,19 @@ def extract_batch(
     url: pa.StringArray | None = None,
     output: Output = PLAIN,
     extractor: Extractor = extract,
+    wanted: NDArray[np.bool_] | None = None,
 ) -> Extracted:
-    """Extract every page of ``html``; a page that fails spoils no other."""
+    """Extract every page of ``html``, or the ``wanted`` ones, the rest counting as null.
+
+    A page that fails spoils no other.
+    """
     names = [field.name for field in fields(Extracted)]
     columns: dict[str, list[str | int | None]] = {name: [] for name in names}
     urls = url.to_pylist() if url is not None else [None] * len(html)
-    for item, address in zip(html, urls, strict=True):
+    chosen = [True] * len(html) if wanted is None else wanted.tolist()
+    for item, address, due in zip(html, urls, chosen, strict=True):
         row: dict[str, str | int | None] = {}
-        if item.is_valid:
+        if due and item.is_valid:
             data = item.as_buffer().to_pybytes()
             try:
                 page = extractor(data, depth=depth, nodes=nodes, url=address, output=output)

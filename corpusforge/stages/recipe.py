@@ -65,17 +65,17 @@ def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     limits, d = spec.read.limits, spec.dedup
     chosen = choose(spec)
     first, *later = chosen.scopes
-    splitter = spec.signals.splitter
+    splitter, markdown = spec.signals.splitter, spec.extract.output == "markdown"
     steps: list[Transform] = [
         Extract(
             spec.extract.method,
             limits.depth,
             limits.nodes,
-            Output(spec.extract.output == "markdown", spec.extract.links),
+            Output(markdown, spec.extract.links),
         ),
         Identify(),
-        Measure(known_families((*spec.signals.families, *first.families)), splitter),
-        *(Edit(scope, splitter) for scope in later),
+        Measure(known_families((*spec.signals.families, *first.families)), splitter, markdown),
+        *(Edit(scope, splitter, markdown) for scope in later),
         *own_python(spec),
         Score(spec.quality.model, spec.quality.label),
         judge_of(spec),

@@ -260,7 +260,7 @@ def run_one(body: bytes, label: str | None) -> tuple[str, str | None]:
         written = found.text[0].as_py()
         if error is not None:
             return "error", error
-        if limit is None and (written is None or len(written.encode()) > 6 * len(text) + 1000):
+        if limit is None and (written is None or len(written.encode()) > 8 * len(text) + 10_000):
             return "error", "no text" if written is None else f"{len(written)} characters of text"
     return limit or "text", None
 

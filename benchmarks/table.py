@@ -126,7 +126,7 @@ def speed(
         ("MB per CPU-s", [f"{size / cpu[name]:.1f}" for name in PEERS]),
         ("times trafilatura", [f"{ratios[name]:.2f}" for name in PEERS]),
         ("slowest / median page", [f"{tail[name]:.0f}" for name in PEERS]),
-        ("slowest page, ms", [f"{1000 * max(found[name]['wall']):.0f}" for name in PEERS]),
+        ("slowest page, ms", [f"{1000 * max(found[name]['page']):.0f}" for name in PEERS]),
     ]
 
 

@@ -5,8 +5,8 @@
 Pages, their labels and the scorer are those of ``shared/`` beside the repository; without it the
 pages of sample_data are measured for speed alone. Every extractor runs in one process of its own
 environment. They take turns on pieces of 40 pages, so that all of them meet the same neighbours.
-CPU seconds leave out start-up; the time of one page is the least of the rounds. From WARC to text
-whole processes are measured, start-up included, on the archive and on one three times as long,
+CPU seconds leave out start-up; the time of a page is the least of the rounds, as neighbours only add
+to it, and all other figures are made of these. From WARC to text whole processes are measured, start-up included, on the archive and on one three times as long,
 which tells start-up from work: `loop` is fastwarc and trafilatura in a plain loop, `forge` our
 readers and extraction in one, `forge clean` the command, which also identifies languages, measures
 signals and keeps a ledger, without rules and deduplication.
@@ -82,23 +82,22 @@ class Worker:
 
 
 def race(pages: list[dict[str, Any]], folder: Path, rounds: int) -> dict[str, dict[str, Any]]:
-    """Let all extractors do ``pages`` in turns; returns cpu, that by page and texts of each."""
+    """Let all extractors do ``pages`` in turns; returns CPU seconds by page and texts of each."""
     listed = folder / "pages.jsonl"
     with listed.open("w", encoding="utf-8") as out:
         for page in pages:
             out.write(json.dumps({"id": page["id"], "html": page["html"]}) + "\n")
     workers = [Worker(name, listed, folder / f"{name}.jsonl") for name in PEERS]
     found: dict[str, dict[str, Any]] = {
-        name: {"cpu": [0.0] * rounds, "page": [float("inf")] * len(pages)} for name in PEERS
+        name: {"page": [float("inf")] * len(pages)} for name in PEERS
     }
     for worker in workers:
         worker.ready()
-    for number in range(rounds):
+    for _ in range(rounds):
         for first in range(0, len(pages), PIECE):
             last = min(first + PIECE, len(pages))
             for worker in workers:
                 done, mine = worker.do(first, last), found[worker.name]
-                mine["cpu"][number] += sum(done["cpu"])
                 mine["page"][first:last] = map(min, mine["page"][first:last], done["cpu"])
     for worker in workers:
         worker.close()
@@ -112,14 +111,8 @@ def speed(
 ) -> list[tuple[str, list[str]]]:
     """Rows of the table about time."""
     size = sum(len(page["html"].encode()) for page in pages) / 1e6
-    cpu = {name: statistics.median(run["cpu"]) for name, run in found.items()}
-    ratios = {
-        name: statistics.median(
-            theirs / ours
-            for theirs, ours in zip(found["trafilatura"]["cpu"], run["cpu"], strict=True)
-        )
-        for name, run in found.items()
-    }
+    cpu = {name: sum(run["page"]) for name, run in found.items()}
+    ratios = {name: cpu["trafilatura"] / seconds for name, seconds in cpu.items()}
     tail = {name: max(run["page"]) / statistics.median(run["page"]) for name, run in found.items()}
     return [
         ("pages per CPU-s", [f"{len(pages) / cpu[name]:.1f}" for name in PEERS]),
@@ -182,6 +175,8 @@ def archive(path: Path, folder: Path, rounds: int) -> list[str]:
     settings = [part for setting in TEXT_ONLY for part in ("--set", setting)]
     script = str(HERE / "extractors.py")
     seconds: dict[tuple[str, int], list[float]] = {}
+    warm_up = [sys.executable, "-m", "corpusforge", "clean", str(path), "-o", str(folder / "warm")]
+    _cpu([*warm_up, "--quiet", "--workers", "1", *settings])  # kernels are compiled once a machine
     for number in range(rounds):
         for copies, file in ((1, str(path)), (COPIES, str(longer))):
             out = str(folder / f"run-{number}-{copies}")

@@ -5,11 +5,13 @@
 Pages, their labels and the scorer are those of ``shared/`` beside the repository; without it the
 pages of sample_data are measured for speed alone. Every extractor runs in one process of its own
 environment. They take turns on pieces of 40 pages, so that all of them meet the same neighbours.
-CPU seconds leave out start-up; the time of a page is the least of the rounds, as neighbours only add
-to it, and all other figures are made of these. From WARC to text whole processes are measured, start-up included, on the archive and on one three times as long,
-which tells start-up from work: `loop` is fastwarc and trafilatura in a plain loop, `forge` our
-readers and extraction in one, `forge clean` the command, which also identifies languages, measures
-signals and keeps a ledger, without rules and deduplication.
+CPU seconds leave out start-up; the time of a page is the least of the rounds, as neighbours only
+add to it, and all other figures are made of these.
+
+From WARC to text whole processes are measured, start-up included, on the archive and on one three
+times as long, which tells start-up from work: `loop` is fastwarc and trafilatura in a plain loop,
+`forge` our readers and extraction in one, `forge clean` the command, which also identifies
+languages, measures signals and keeps a ledger, without rules and deduplication.
 """
 
 from __future__ import annotations

@@ -23,18 +23,11 @@ WARM_UP = "<html><body><article><p>" + "Some words to warm up on, and some more.
 
 def forge() -> Extractor:
     """Our own."""
-    import pyarrow as pa
-
     from corpusforge import spec
-    from corpusforge.kernels.extraction import extract_batch
+    from corpusforge.kernels.extraction import extract
 
     limits = spec.Limits()
-
-    def extract(html: str) -> str:
-        found = extract_batch(pa.array([html]), depth=limits.depth, nodes=limits.nodes)
-        return found.text[0].as_py() or ""
-
-    return extract
+    return lambda html: extract(html, depth=limits.depth, nodes=limits.nodes).text
 
 
 def trafilatura() -> Extractor:

@@ -26,6 +26,7 @@ VERSIONS_OF = (
     "selectolax",
     "fastwarc",
     "resiliparse",
+    "trafilatura",
     "tokenizers",
     "sentencepiece",
     "torch",

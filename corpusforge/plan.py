@@ -22,7 +22,11 @@ from corpusforge.errors import ExtraMissing, InputError, UsageError
 from corpusforge.spec import Plan
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcp", "gcs": "gcp"}
-SPLITTABLE = {("warc", "gzip"), ("jsonl", "none"), ("parquet", "none")}
+SPLITTABLE = {
+    *(("warc", packing) for packing in ("none", "gzip", "zstd")),
+    ("jsonl", "none"),
+    ("parquet", "none"),
+}
 
 
 @dataclass(frozen=True)
@@ -262,8 +266,9 @@ def estimate(units: Sequence[Unit], workers: int, plan: Plan) -> str:
 
 
 def _why_whole(piece: Piece) -> str:
-    if (piece.format, piece.compression) == ("warc", "gzip"):
-        return "is one gzip member or a few large ones"
+    if piece.format == "warc":
+        part = "gzip member" if piece.compression == "gzip" else "zstd frame"
+        return f"is one {part} or a few large ones"
     if piece.compression != "none":
         return f"is packed with {piece.compression} as a whole"
     return "cannot be cut"

@@ -30,11 +30,12 @@ from corpusforge.kernels.extraction.blocks import Blocks, walk
 from corpusforge.kernels.extraction.text import render
 
 TARGET = Path(forest.__file__).with_name("block_trees.npz")
-ROUNDS = 80
+ROUNDS = 50
 PARAMETERS = {
     "objective": "cross_entropy",
     "num_leaves": 16,
-    "learning_rate": 0.12,
+    "max_depth": 5,
+    "learning_rate": 0.18,
     "min_data_in_leaf": 200,
     "min_sum_hessian_in_leaf": 5,
     "lambda_l2": 10,

@@ -8,6 +8,7 @@ function calls, and would run machine code of older sources.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import sys
 import tempfile
@@ -37,6 +38,25 @@ def _cache_folder() -> str:
     return str(folder)
 
 
+def _without_blas() -> None:
+    """Load what numba loads at the first call of a kernel, but for scipy, a fifth of a start.
+
+    numba imports scipy.linalg only to learn whether np.cov could be compiled, which no kernel
+    needs; code of the user's finds it as before.
+    """
+    blas = "scipy.linalg.cython_blas"
+    if blas in sys.modules:
+        return
+    sys.modules[blas] = None  # type: ignore[assignment]  # an import of it fails
+    try:
+        functions = importlib.import_module("numba.np.arraymath")
+    finally:
+        del sys.modules[blas]
+    found = importlib.util.find_spec("scipy") is not None
+    functions._HAVE_BLAS = found  # type: ignore[attr-defined]
+
+
+_without_blas()
 numba.config.CACHE_DIR = _cache_folder()  # type: ignore[attr-defined]
 
 

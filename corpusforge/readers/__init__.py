@@ -25,16 +25,16 @@ __all__ = ["READABLE", "read", "sniff", "units"]
 def units(arguments: Sequence[str], plan: spec.Plan) -> list[Unit]:
     """Find and sniff the files of ``arguments``, and cut them into units.
 
-    A .warc.gz whose first gzip member is longer than a unit holds many records a member: to look
-    for cuts in it would be in vain, so it is one unit. Raises InputError and UsageError.
+    A packed WARC whose first member is longer than a unit holds many records a member: to look for
+    cuts in it would be in vain, so it is one unit. Raises InputError and UsageError.
     """
     files = find_inputs(arguments, READABLE)
     kinds = [sniff(file.path) for file in files]
     whole = [
         file.source
         for file, kind in zip(files, kinds, strict=True)
-        if kind == ("warc", "gzip") and file.size > plan.unit_bytes
-        if reaches(file.path, plan.unit_bytes)
+        if kind in (("warc", "gzip"), ("warc", "zstd")) and file.size > plan.unit_bytes
+        if reaches(file.path, kind[1], plan.unit_bytes)
     ]
     return make_units(files, kinds, plan, whole)
 

@@ -2,8 +2,8 @@
 
 Order: byte order mark, HTTP header, meta element, detection; but a body that is UTF-8 is read as
 UTF-8 whatever the labels say, since text of another charset that happens to be well-formed UTF-8
-is next to unknown, and wrong labels are common. Labels mean what browsers take them for
-(https://encoding.spec.whatwg.org/#names-and-labels).
+is next to unknown, and wrong labels are common (figures in docs/reading.md). Labels mean what
+browsers take them for (https://encoding.spec.whatwg.org/#names-and-labels).
 """
 
 from __future__ import annotations
@@ -25,6 +25,15 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# Names that are no labels of browsers, but those of the detector or of what writes pages.
+_ALIASES = {
+    "cp949": "euc-kr",
+    "ms949": "euc-kr",
+    "uhc": "euc-kr",
+    "cp932": "shift_jis",
+    "cp936": "gbk",
+    "cp950": "big5",
+}
 # resiliparse knows the labels; these are the supersets that browsers decode with.
 _SUPERSET = {
     "gbk": "gb18030",
@@ -132,5 +141,6 @@ def python_codec(label: str | None) -> str | None:
     """Return the Python codec that decodes what browsers take ``label`` for, None if unknown."""
     if not label:
         return None
-    name: str | None = map_encoding_to_html5(label.strip().lower(), False)
+    label = label.strip().lower()
+    name: str | None = map_encoding_to_html5(_ALIASES.get(label, label), False)
     return None if name is None else _SUPERSET.get(name, name)

@@ -12,7 +12,8 @@ _ENDINGS = {"": "none", ".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz
 _MAGIC = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"\x5d\x2a\x4d\x18", "zstd"),  # the dictionary that a .warc.zst may start with
+    # A skippable frame (RFC 8878, 3.1.2), e.g. the dictionary that a .warc.zst may start with.
+    *((bytes([kind]) + b"\x2a\x4d\x18", "zstd") for kind in range(0x50, 0x60)),
     (b"BZh", "bz2"),
     (b"\xfd7zXZ\0", "xz"),
 )

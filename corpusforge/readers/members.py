@@ -3,9 +3,9 @@
 Any file can be cut at any byte: ``anchor`` moves a cut to a member start by looking at the file
 alone, so the pieces on both sides agree without a word between them. A scan for the next gzip
 magic would not do: the payload of a record can itself be a .warc.gz, and deflate stores what it
-cannot compress, byte for byte. But a stored block holds 65,535 bytes at most (RFC 1951, 3.2.4)
-and the five bytes before the next one break whatever lies in it. So a start is trusted once
-whole members, back to back and with the right checksum, reach further than that.
+cannot compress, byte for byte; so does zstd. But a stored block holds 65,535 bytes at most (RFC
+1951, 3.2.4; zstd 131,072, RFC 8878, 3.1.1.2.3) and the header of the next one breaks whatever lies
+in it. So a start is trusted once whole members, back to back, reach further than that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from corpusforge.readers.inflate import Inflater, StreamError, chunks, inflater
 from corpusforge.readers.source import Source, open_file
 
-STORED_BLOCK = 65535  # bytes
+_STORED_BLOCK = {"gzip": 65535, "zstd": 131072}  # bytes
 _MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}
 _DICTIONARY = struct.Struct("<II")  # skippable frame: magic, bytes of the frame
 _DICTIONARY_MAGIC = 0x184D2A5D  # as the .warc.zst proposal of the IIPC says
@@ -94,8 +94,8 @@ class Members:
     def _chain(self, start: int) -> int | None:
         """Follow the members from ``start``; None if they hold, else the start of the bad one."""
         position = start
-        while position - start <= STORED_BLOCK and position < self.size:
-            self.source.seek(position)
+        self.source.seek(start)
+        while position - start <= _STORED_BLOCK[self._compression] and position < self.size:
             if not self.opens():
                 return position
             try:
@@ -107,18 +107,20 @@ class Members:
         return None
 
 
-def reaches(path: str, size: int) -> bool:
-    """Whether the first gzip member of a file is longer than ``size`` compressed bytes."""
+def reaches(path: str, compression: str, size: int) -> bool:
+    """Whether the first member of a file is longer than ``size`` compressed bytes."""
     with open_file(path) as file:
         source = Source(file)
-        stream = inflater("gzip")
+        dictionary, first = _zstd_dictionary(source) if compression == "zstd" else (None, 0)
+        source.seek(first)
+        stream = inflater(compression, dictionary)
         try:
             for _ in chunks(stream, source.read):
-                if source.position - stream.held > size:
+                if source.position - stream.held - first > size:
                     return True
         except StreamError:
             return False
-        return source.position - len(stream.rest) > size
+        return source.position - len(stream.rest) - first > size
 
 
 def _zstd_dictionary(source: Source) -> tuple[bytes | None, int]:

@@ -191,20 +191,45 @@ def compressed(members: Members, start: int, end: int, limit: int) -> Iterator[R
             members.find(offset + 1)
 
 
-def plain(source: Source, size: int, limit: int) -> Iterator[Record]:
-    """Yield the records of an uncompressed file."""
+class _Plain(Inflated):
+    """Buffered reads over a file as it is, which can be passed over without reading it."""
+
+    def __init__(self, source: Source, size: int) -> None:
+        super().__init__(iter(source.read, b""))
+        self._source, self._size = source, size
+
+    def skip(self, size: int) -> int:
+        """Forget ``size`` bytes; return how many there were."""
+        at = self._source.position - len(self._data) + self._at
+        there = max(0, min(size, self._size - at))
+        self._source.seek(at + there)
+        self._data, self._at = b"", 0
+        self.consumed += there
+        return there
+
+
+def plain(source: Source, start: int, end: int, size: int, limit: int) -> Iterator[Record]:
+    """Yield the records of an uncompressed file that start in [start, end).
+
+    A payload can hold what looks like records, so only the lengths from the first record on tell
+    where they are: those before ``start`` are passed over by their headers.
+    """
     source.seek(0)
     while source.position < size:
-        offset = source.position
-        stream = Inflated(iter(source.read, b""))
+        before = source.position
+        stream = _Plain(source, size)
         if not stream.gap():
             return
-        record = Record(offset + stream.consumed, 0)
-        _fill(record, stream, limit)
-        yield record
+        record = Record(before + stream.consumed, 0)
+        if record.offset >= end:
+            return
+        mine = record.offset >= start
+        _fill(record, stream, limit if mine else 0)
+        if mine:
+            yield record
         if record.problem:
             source.seek(record.offset + 1)
             if source.find(_PLAIN_START):
                 source.seek(source.position + 1)
         else:
-            source.seek(offset + stream.consumed)
+            source.seek(before + stream.consumed)

@@ -28,12 +28,11 @@ def rows(
 ) -> Iterator[Row]:
     """Yield one row a record of those that start in [start, end) of a file of ``size`` bytes.
 
-    Cuts inside gzip and zstd files are moved to member starts; an uncompressed file is read as a
-    whole by the range that begins at 0.
+    Cuts inside gzip and zstd files are moved to member starts.
     """
     limit = limits.inflated_bytes
     if compression == "none":
-        records = plain(source, size, limit) if start == 0 else iter(())
+        records = plain(source, start, end, size, limit)
     else:
         members = Members(source, compression, size, limits.inflate_ratio)
         first, last = members.anchor(start), members.anchor(end)

@@ -62,20 +62,15 @@ MADE_BY = ("corpusforge", "selectolax", "resiliparse", "pyarrow", "unicode")  # 
 
 def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """The chain of a clean run, from records to judged and signed documents."""
-    limits, d = spec.read.limits, spec.dedup
+    d = spec.dedup
     chosen = choose(spec)
     first, *later = chosen.scopes
-    splitter = spec.signals.splitter
+    splitter, markdown = spec.signals.splitter, spec.extract.output == "markdown"
     steps: list[Transform] = [
-        Extract(
-            spec.extract.method,
-            limits.depth,
-            limits.nodes,
-            Output(spec.extract.output == "markdown", spec.extract.links),
-        ),
+        extraction(spec),
         Identify(),
-        Measure(known_families((*spec.signals.families, *first.families)), splitter),
-        *(Edit(scope, splitter) for scope in later),
+        Measure(known_families((*spec.signals.families, *first.families)), splitter, markdown),
+        *(Edit(scope, splitter, markdown) for scope in later),
         *own_python(spec),
         Score(spec.quality.model, spec.quality.label),
         judge_of(spec),
@@ -88,6 +83,12 @@ def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     if spec.pii.mask:
         steps.append(Mask(tuple(spec.pii.mask), spec.pii.replace, spec.pii.dialect))
     return chain(*steps)
+
+
+def extraction(spec: CleanSpec) -> Extract:
+    """The step that makes texts of pages. Raises ExtraMissing."""
+    limits, output = spec.read.limits, Output(spec.extract.output == "markdown", spec.extract.links)
+    return Extract(spec.extract.method, limits.depth, limits.nodes, output)
 
 
 def judge_of(spec: CleanSpec) -> Judge:
@@ -155,8 +156,11 @@ def stored(spec: CleanSpec) -> pa.Schema:
 
 
 def check_spec(spec: CleanSpec) -> None:
-    """Raise SpecError for a rule, language, list, evaluation file or function that is not there."""
+    """Raise SpecError for a rule, language, list, evaluation file or function that is not there,
+    ExtraMissing for an extractor.
+    """
     stored(spec)
+    extraction(spec)
     if spec.language.keep != "all":
         language.check(spec.language.keep, "language.keep")
     given.facts(path for files in url_files(spec).values() for path in files)
@@ -181,7 +185,8 @@ def facts(spec: CleanSpec) -> dict[str, Any]:
 def documents_key(spec: CleanSpec, unit: Unit, made: Mapping[str, str] | None = None) -> str:
     """What the documents stage of a unit depends on; ``made`` are the versions that made it."""
     made = versions() if made is None else made
-    made_by = [f"{name} {version}" for name, version in made.items() if name in MADE_BY]
+    used = (*MADE_BY, spec.extract.method)  # an extractor is a package or one of ours
+    made_by = [f"{name} {version}" for name, version in made.items() if name in used]
     made_by += [str(choose(spec)), language.SHA256, quality.digest(spec.quality.model)]
     files = [*spec.decontaminate.files, *(f for files in url_files(spec).values() for f in files)]
     made_by += [str(given.facts(files)), *(one.source for one in own_python(spec))]

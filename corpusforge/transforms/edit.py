@@ -11,6 +11,7 @@ from corpusforge.kernels import families, signals
 from corpusforge.kernels.edits import EDITORS
 from corpusforge.rules import Scope
 from corpusforge.transform import alive, note_edits, put
+from corpusforge.transforms.measure import plain
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,17 @@ class Edit:
     """Apply the edits of ``scope`` to every document still kept, whether a rule drops it or not.
 
     So the text of a dropped document is what it would be in the corpus, and stored signals are
-    enough to judge it again.
+    enough to judge it again. ``markdown`` as in Measure; what is cut are lines with their marks.
     """
 
     scope: Scope
     splitter: str = "unicode"
+    markdown: bool = False
 
-    reads = ("outcome", "text")
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """As in Measure."""
+        return ("outcome", "text", "html") if self.markdown else ("outcome", "text")
 
     @property
     def adds(self) -> tuple[str, ...]:
@@ -42,6 +47,8 @@ class Edit:
         names = [f"{rules[0].rule_set}.{name}" for name in editor.rules]
         batch = note_edits(batch, names, counts)
         batch = put(batch, "text", pc.if_else(open_rows, after, batch.column("text")))
+        if self.markdown:
+            after = plain(batch, after)
         missing = after.is_null().to_numpy(zero_copy_only=False)
         if self.scope.reads_families or self.splitter != "unicode":
             measured |= families.measure(after, self.scope.families, self.splitter)

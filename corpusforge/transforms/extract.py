@@ -55,12 +55,9 @@ class Extract:
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the same rows with text, title and verdicts."""
-        wanted = pc.and_(
-            pa.array(alive(batch)),
-            pc.and_(batch.column("html").is_valid(), batch.column("text").is_null()),
-        )
         pages = extract_batch(
-            pc.if_else(wanted, batch.column("html"), None),
+            batch.column("html"),
+            wanted=alive(batch) & ~_mask(batch.column("text")),
             depth=self.depth,
             nodes=self.nodes,
             url=batch.column("url"),

@@ -8,17 +8,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusforge.kernels import families
+from corpusforge.kernels.extraction.unmarked import unmarked
 from corpusforge.transform import alive, put
+
+
+def plain(batch: pa.RecordBatch, text: pa.StringArray) -> pa.StringArray:
+    """Return ``text`` without marks where ``batch`` has a page that it was written from."""
+    return pc.if_else(batch.column("html").is_valid(), unmarked(text), text)
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Append one column a signal, int64 or float64; null for decided rows and rows without text."""
+    """Append one column a signal, int64 or float64; null for decided rows and rows without text.
+
+    With ``markdown``, texts that came out of pages are measured without their marks.
+    """
 
     families: tuple[str, ...] = (families.GENERAL,)
     splitter: str = "unicode"
+    markdown: bool = False
 
-    reads = ("outcome", "text")
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Verdict and text, and where texts are Markdown what they were written from."""
+        return ("outcome", "text", "html") if self.markdown else ("outcome", "text")
 
     @property
     def adds(self) -> tuple[str, ...]:
@@ -29,6 +42,8 @@ class Measure:
         """Return the same rows with the columns of ``kernels.families``."""
         text = pc.if_else(pa.array(alive(batch)), batch.column("text"), None)
         missing = text.is_null().to_numpy(zero_copy_only=False)
+        if self.markdown:
+            text = plain(batch, text)
         for name, values in families.measure(text, self.families, self.splitter).items():
             batch = put(batch, name, pa.array(values, mask=missing))
         return batch

@@ -242,11 +242,11 @@ def real_pages(count: int = 150) -> list[bytes]:
 
 
 def run_one(body: bytes, label: str | None) -> tuple[str, str | None]:
-    """Decode and extract one page: ("text" | limit name | "error", message)."""
+    """Decode and extract one page, to text and to Markdown: ("text" | limit | "error", message)."""
     import pyarrow as pa
 
     from corpusforge import spec
-    from corpusforge.kernels.extraction import extract_batch
+    from corpusforge.kernels.extraction import Output, extract_batch
     from corpusforge.readers.charset import decode
 
     limits = spec.Limits()
@@ -254,13 +254,15 @@ def run_one(body: bytes, label: str | None) -> tuple[str, str | None]:
         text = decode(body, label).text
     except Exception as bug:
         return "error", f"decode: {type(bug).__name__}: {bug}"
-    found = extract_batch(pa.array([text.decode()]), depth=limits.depth, nodes=limits.nodes)
-    error, limit = found.error[0].as_py(), found.limit[0].as_py()
-    written = found.text[0].as_py()
-    if error is not None:
-        return "error", error
-    if limit is None and (written is None or len(written.encode()) > 6 * len(text) + 1000):
-        return "error", "no text" if written is None else f"{len(written)} characters of text"
+    page, limit = pa.array([text.decode()]), None
+    for output in (Output(), Output(markdown=True, links=True)):
+        found = extract_batch(page, depth=limits.depth, nodes=limits.nodes, output=output)
+        error, limit = found.error[0].as_py(), found.limit[0].as_py()
+        written = found.text[0].as_py()
+        if error is not None:
+            return "error", error
+        if limit is None and (written is None or len(written.encode()) > 8 * len(text) + 10_000):
+            return "error", "no text" if written is None else f"{len(written)} characters of text"
     return limit or "text", None
 
 

@@ -39,6 +39,11 @@ LARGE = {
     "ideographs": "\u6587\u5b57\u3002",
     "buttons": "<button>",
     "bad bytes": "\udcff",
+    "backticks": "`",
+    "emphasis": "*_",
+    "brackets": "[](",
+    "quoted lists": "<blockquote><ul><li>x</ul></blockquote>",
+    "linked data": '<script type="application/ld+json">{"datePublished":"2020-01-01"}</script>',
 }
 HEADS = {
     "one table": "<table>",

@@ -142,6 +142,14 @@ def test_layout_tables_are_paragraphs(html: str) -> None:
     assert not got.startswith("|") and content(got) == bare(visible_text(html, **LIMITS).text)
 
 
+def test_addresses_end_before_they_are_most_of_the_text() -> None:
+    """One link that is never closed stands around every block, with all of its address."""
+    page = f"<a href=http://a.test/{'x' * 1500}>" + "<p>Some words of a paragraph.</p>" * 3000
+    output = Output(markdown=True, links=True)
+    text = extract(page, depth=5000, nodes=300_000, output=output).text
+    assert 3 * len(page) < len(text) < 6 * len(page)
+
+
 def test_links() -> None:
     """Links are off, or written with absolute addresses; what is no address is text."""
     html = (

@@ -191,11 +191,38 @@ def test_charsets(text: str, codec: str, label: str, meta: str, name: str) -> No
     assert (decoded.text.decode(), decoded.charset, decoded.replaced) == (page, name, 0)
 
 
-def test_an_undeclared_charset_is_detected() -> None:
+@pytest.mark.parametrize(
+    ("text", "codec", "name"),
+    [
+        ("汉字，简体中文网页的一段文字，说明这里有很多常用的汉字。", "gb2312", "gb18030"),
+        ("汉字，简体中文網頁的一段文字，还有繁體的漢字。", "gbk", "gb18030"),
+        ("汉字，简体中文网页的一段文字，有一个少见的字：㐂。", "gb18030", "gb18030"),
+        ("漢字，繁體中文網頁的一段文字，說明這裡有很多常用的漢字。", "big5", "big5"),
+        ("日本語のページです。これは普通の文章で、漢字があります。", "euc_jp", "euc-jp"),
+        ("日本語のページです。これは普通の文章で、漢字があります。", "shift_jis", "shift_jis"),
+        ("한국어 문장입니다. 이것은 보통의 글이며 한글로 쓰였습니다.", "euc_kr", "euc-kr"),
+        ("Съешь же ещё этих мягких французских булок, да выпей чаю.", "cp1251", "windows-1251"),
+        ("Съешь же ещё этих мягких французских булок, да выпей чаю.", "koi8-r", "koi8-r"),
+        ("Zażółć gęślą jaźń, pchnąć w tę łódź jeża lub ośm fig.", "cp1250", "windows-1250"),
+        ("Größe, schöne Grüße aus Köln – für Anfänger, über den Fluß.", "cp1252", "windows-1252"),
+        ("Pijamalı hasta yağız şoföre çabucak güvendi, öğle.", "cp1254", "windows-1254"),
+        ("דג סקרן שט בים מאוכזב ולפתע מצא חברה, ועוד מילים.", "cp1255", "windows-1255"),
+        ("نص حكيم له سر قاطع وذو شأن عظيم مكتوب على ثوب أخضر", "cp1256", "windows-1256"),
+    ],
+)
+def test_an_undeclared_charset_is_detected(text: str, codec: str, name: str) -> None:
     """Without any label the bytes decide."""
-    page = "<html><p>" + "Съешь же ещё этих мягких французских булок, да выпей чаю. " * 20
-    decoded = charset.decode(page.encode("cp1251"))
-    assert (decoded.text.decode(), decoded.charset) == (page, "windows-1251")
+    page = "<html><p>" + text * 10
+    decoded = charset.decode(page.encode(codec))
+    assert (decoded.text.decode(), decoded.charset, decoded.replaced) == (page, name, 0)
+
+
+@pytest.mark.parametrize("label", ["iso-8859-1", "windows-1251", "gb2312", "shift_jis", "koi8-r"])
+def test_utf8_goes_before_a_label(label: str) -> None:
+    """A label under which UTF-8 could be read as something else is wrong about it."""
+    page = "<p>Größe, 漢字 и буквы, “quoted” – naïve café</p>"
+    for html in (page, f"<meta charset={label}>{page}"):
+        assert charset.decode(html.encode(), label) == (html.encode(), "utf-8", 0)
 
 
 def test_a_few_bad_bytes_are_replaced_and_counted(tmp_path: Path) -> None:

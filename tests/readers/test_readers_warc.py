@@ -16,7 +16,7 @@ from synthetic import http, member, nested, page, read, record
 
 from corpusforge import readers
 from corpusforge.kernels.ids import document_id
-from corpusforge.plan import Piece
+from corpusforge.plan import Piece, estimate
 from corpusforge.readers.records import Inflated
 from corpusforge.readers.source import BLOCK, Source
 from corpusforge.schema import RECORD, check
@@ -145,6 +145,68 @@ def test_records_of_a_stored_archive_are_no_records(nest: Path) -> None:
     assert not [each for each in numbers if each.startswith("<urn:test:10") and len(each) == 15]
     inside = nest.read_bytes().find(member(page(1001)))
     assert inside > 0  # so the trap is there
+
+
+def noisy(number: int) -> bytes:
+    """A page whose packed form cannot be packed again."""
+    noise = random.Random(number).randbytes(700).hex().encode()
+    return record(number, http(b"<p>" + noise))
+
+
+@pytest.fixture(scope="module", params=["warc", "warc.zst"])
+def trap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with records that hold whole archives, 500 kB of them, findable byte for byte."""
+    pack = zstandard.compress if request.param == "warc.zst" else bytes
+    inner = b"".join(pack(noisy(1000 + number)) for number in range(500))
+    archive = record(0, http(inner, mime="application/octet-stream"))
+    bad = record(1, http(b"<p>wrong"), Content_Length="99")
+    members = [pack(noisy(number)) for number in range(2, 200)]
+    stored = zstandard.compress(archive, -100) if pack is zstandard.compress else archive
+    members[20:20], members[90:90], members[150:150] = [stored], [pack(bad)], [stored]
+    path = tmp_path_factory.mktemp("trap") / f"trap.{request.param}"
+    path.write_bytes(b"".join(members))
+    assert path.read_bytes().find(pack(noisy(1001))) > 0  # the trap is there
+    return path
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_any_cut_of_a_plain_or_zstd_file_gives_the_same_rows(
+    trap: Path, data: st.DataObject
+) -> None:
+    """Also inside a record that holds whole archives, and at one with a wrong length."""
+    cuts = data.draw(st.lists(st.integers(1, trap.stat().st_size - 1), min_size=1, max_size=4))
+    whole = read(trap)
+    assert whole.num_rows == 201 and whole["outcome"].to_pylist().count("failed") == 1
+    assert read(trap, tuple(cuts)).equals(whole)
+
+
+def test_plain_and_zstd_files_are_cut_into_units(trap: Path, tmp_path: Path) -> None:
+    """By the plan; a zstd file of one frame is one unit."""
+    plan, size = Plan(unit_bytes=1 << 16), trap.stat().st_size
+    units = readers.units([str(trap)], plan)
+    assert len(units) == -(-size // (1 << 16))
+    owners = [sum(b.num_rows for b in readers.read(u.pieces[0], Read(), 1 << 20)) for u in units]
+    assert sum(owners) == 201 and sum(count > 0 for count in owners) > 3
+    (tmp_path / "one.warc.zst").write_bytes(
+        zstandard.compress(b"".join(noisy(number) for number in range(200)))
+    )
+    (unit,) = readers.units([str(tmp_path / "one.warc.zst")], plan)
+    assert unit.bytes > 1 << 16
+    assert "is one zstd frame" in estimate([unit], 1, plan)
+
+
+def test_skippable_frames_hold_no_records(tmp_path: Path) -> None:
+    """What pzstd writes before, and the seekable format behind, the frames of records."""
+    path = tmp_path / "a.warc.zst"
+    note = struct.pack("<II", 0x184D2A50, 4) + b"note"
+    frames = [zstandard.compress(page(number)) for number in range(3)]
+    starts = write(path, *(part for frame in frames for part in (note, frame)), note)
+    rows = read(path).to_pylist()
+    assert [row["outcome"] for row in rows] == ["kept"] * 3
+    assert [row["offset"] for row in rows] == starts[1:6:2]
+    write(path, frames[0], struct.pack("<II", 0x184D2A50, 1 << 30) + b"cut")
+    assert [row["outcome"] for row in read(path).to_pylist()] == ["kept", "failed"]
 
 
 @pytest.mark.parametrize("flip", [0, 1, 3, 12, 40, 100, -8, -1])

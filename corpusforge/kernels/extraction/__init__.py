@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from selectolax.lexbor import LexborHTMLParser
 
 from corpusforge.kernels.extraction import guard, markdown, metadata, text
@@ -125,14 +126,19 @@ def extract_batch(
     url: pa.StringArray | None = None,
     output: Output = PLAIN,
     extractor: Extractor = extract,
+    wanted: NDArray[np.bool_] | None = None,
 ) -> Extracted:
-    """Extract every page of ``html``; a page that fails spoils no other."""
+    """Extract every page of ``html``, or the ``wanted`` ones, the rest counting as null.
+
+    A page that fails spoils no other.
+    """
     names = [field.name for field in fields(Extracted)]
     columns: dict[str, list[str | int | None]] = {name: [] for name in names}
     urls = url.to_pylist() if url is not None else [None] * len(html)
-    for item, address in zip(html, urls, strict=True):
+    chosen = [True] * len(html) if wanted is None else wanted.tolist()
+    for item, address, due in zip(html, urls, chosen, strict=True):
         row: dict[str, str | int | None] = {}
-        if item.is_valid:
+        if due and item.is_valid:
             data = item.as_buffer().to_pybytes()
             try:
                 page = extractor(data, depth=depth, nodes=nodes, url=address, output=output)
@@ -174,23 +180,35 @@ def _page(
     page = walk(root, depth=depth, nodes=nodes)
     chosen = choose(page)
     stated = metadata.read(tree, url)
-    return Page(write(page, chosen, url, output), stated, len(chosen), len(page.text))
+    written = _write(page, chosen, url, output, _LINKS * len(html) + _FEW_LINKS)
+    return Page(written, stated, len(chosen), len(page.text))
 
 
-def write(page: Blocks, chosen: list[int], url: str | None, output: Output) -> str:
-    """Return the ``chosen`` blocks of the page at ``url`` in the form that ``output`` names."""
+def _write(page: Blocks, chosen: list[int], url: str | None, output: Output, room: int) -> str:
+    """Return the ``chosen`` blocks of the page at ``url`` in the form that ``output`` names.
+
+    Addresses of links end after ``room`` characters: a long one around, or under, every block of a
+    page would make megabytes of kilobytes.
+    """
     if not output.markdown:
         return text.render(page, chosen)
     if not output.links:
         return markdown.render(page, chosen)
 
     @lru_cache(maxsize=1024)
-    def resolver(href: str) -> str | None:
+    def absolute(href: str) -> str | None:
         if href.lstrip().startswith("#"):
             return None
         return metadata.resolve(href.strip().translate(_ENCODED), url, fragment=True)
 
+    def resolver(href: str) -> str | None:
+        nonlocal room
+        address = absolute(href) if room > 0 else None
+        room -= len(address or "")
+        return address
+
     return markdown.render(page, chosen, resolver)
 
 
+_LINKS, _FEW_LINKS = 4, 4096  # addresses may be as many times as long as the page, and so much more
 _ENCODED = {ord(char): f"%{ord(char):02X}" for char in '()<>\\^`{|}" '}  # not in a destination

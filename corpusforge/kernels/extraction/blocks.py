@@ -27,6 +27,12 @@ SKIPPED = _names(
     " script select source style svg template textarea title track video"
 )
 PREFORMATTED = _names("listing plaintext pre xmp")
+# What the walk does with a node, by the number that Lexbor gives its tag: asking for the number is
+# several times as fast as asking for the name.
+_INLINE, _LINK, _SKIP, _BREAK, _BLOCK, _PRE = range(6)
+_KNOWN: dict[int, tuple[int, str]] = {}
+_NUMBERED = 1024  # those of tags that Lexbor knows are below; others are given anew in each page
+_TEXT = 2  # LXB_TAG__TEXT in Lexbor's tag/const.h
 
 
 class OverLimit(Exception):
@@ -59,22 +65,6 @@ class Blocks:
     owner: list[int] = field(default_factory=list)
     nodes: list[list[LexborNode]] = field(default_factory=list)
 
-    def open(self, tag: str, parent: int, role: int) -> int:
-        """Append an element and return its index."""
-        self.tag.append(tag)
-        self.parent.append(parent)
-        self.role.append(role)
-        self.end.append(0)
-        self.first.append(len(self.text))
-        self.last.append(0)
-        return len(self.tag) - 1
-
-    def close(self, element: int) -> int:
-        """End an element and return its parent."""
-        self.end[element] = len(self.tag)
-        self.last[element] = len(self.text)
-        return self.parent[element]
-
     def add(
         self,
         pieces: list[str],
@@ -103,57 +93,85 @@ def walk(root: LexborNode, *, depth: int, nodes: int) -> Blocks:
     run: list[LexborNode] = []  # the nodes of pieces
     linked = 0  # characters of pieces that stand in links
     in_link = in_pre = seen = 0
-    current = -1
-    stack: list[tuple[LexborNode, str]] = []
+    tags, parents, end, first, last = page.tag, page.parent, page.end, page.first, page.last
+    current = -1  # the open element
+    stack: list[tuple[LexborNode, int]] = []
     node = root
     while True:
         seen += 1
         if seen > nodes:
             raise OverLimit("nodes", seen)
-        tag = node.tag or "-comment"  # processing instructions have none
+        number = node.tag_id
         child: LexborNode | None = None
-        if tag == "-text":
-            text = node.text_content or ""
-            if pieces or in_pre or not text.isspace():  # most are the white space between tags
-                pieces.append(text)
-                run.append(node)
-                if in_link:
-                    linked += len(text)
-        elif tag in INLINE:
-            child = node.first_child
-            if child is not None and tag == "a":
-                in_link += 1
-        elif tag in SKIPPED:
-            pass
-        elif tag == "br" and in_pre:
-            pieces.append("\n")
-            run.append(node)
+        if number == _TEXT:
+            # Most are the white space between tags.
+            if pieces or in_pre or not node.is_empty_text_node:
+                text = node.text_content or ""
+                if pieces or in_pre or not text.isspace():
+                    pieces.append(text)
+                    run.append(node)
+                    if in_link:
+                        linked += len(text)
         else:
-            if pieces:
-                page.add(pieces, run, linked, current, in_pre > 0)
-                pieces, run, linked = [], [], 0
-            if tag != "br":
+            known = _KNOWN.get(number)
+            kind, tag = known or _look_up(node, number)
+            if kind <= _LINK:
                 child = node.first_child
-                if child is not None:
-                    current = page.open(tag, current, roles.read(tag, node.attributes))
-                    in_pre += tag in PREFORMATTED
+                if child is not None and kind == _LINK:
+                    in_link += 1
+            elif kind == _SKIP:
+                pass
+            elif kind == _BREAK and in_pre:
+                pieces.append("\n")
+                run.append(node)
+            else:
+                if pieces:
+                    page.add(pieces, run, linked, current, in_pre > 0)
+                    pieces, run, linked = [], [], 0
+                if kind >= _BLOCK:
+                    child = node.first_child
+                    if child is not None:
+                        parents.append(current)
+                        current = len(tags)
+                        tags.append(tag)
+                        page.role.append(roles.read(tag, node.attributes))
+                        first.append(len(page.text))
+                        end.append(0)
+                        last.append(0)
+                        in_pre += kind == _PRE
         if child is not None:
-            stack.append((node, tag))
+            stack.append((node, kind))
             if len(stack) > depth:
                 raise OverLimit("depth", len(stack))
             node = child
             continue
         while (following := node.next) is None and stack:
-            node, tag = stack.pop()
-            if tag in INLINE:
-                if tag == "a":
-                    in_link -= 1
+            node, kind = stack.pop()
+            if kind <= _LINK:
+                in_link -= kind
                 continue
             if pieces:
                 page.add(pieces, run, linked, current, in_pre > 0)
                 pieces, run, linked = [], [], 0
-            in_pre -= tag in PREFORMATTED
-            current = page.close(current)
+            in_pre -= kind == _PRE
+            end[current], last[current] = len(tags), len(page.text)
+            current = parents[current]
         if following is None:
             return page
         node = following
+
+
+def _look_up(node: LexborNode, number: int) -> tuple[int, str]:
+    """Return what the walk does with a node that is no text, and its tag."""
+    tag = (node.tag or "-comment").lower()  # processing instructions have none
+    kind = (
+        _LINK if tag == "a"
+        else _INLINE if tag in INLINE
+        else _SKIP if tag in SKIPPED
+        else _BREAK if tag == "br"
+        else _PRE if tag in PREFORMATTED
+        else _BLOCK
+    )  # fmt: skip
+    if number < _NUMBERED:
+        _KNOWN[number] = kind, tag
+    return kind, tag

@@ -19,29 +19,34 @@ _EMPHASIS = ("*", "**")
 _CODE = {"code", "kbd", "samp", "tt"}
 _CLIMB = 16  # inline elements around a text that are looked at
 
-_INLINE = re.compile(
-    r"\\(?=[!-/:-@\[-`{-~]|$)|[`*_~]|<(?=[A-Za-z/!?])|&(?=#?[0-9A-Za-z]+;)|\](?=\()"
+# Where a character is markup; a literal replacement for each keeps the work on hostile text in C.
+_MARKUP = tuple(
+    (char, re.compile(pattern), rf"\{char}".replace("\\", r"\\"))
+    for char, pattern in (
+        ("\\", r"\\(?=[!-/:-@\[-`{-~]|$)"),  # first: it escapes the others
+        ("`", "`"),
+        ("*", r"\*(?!(?<=\s\*)\s)"),
+        ("_", r"_(?!(?<=\s_)\s|(?<=[^\W_]_)[^\W_])"),  # not in snake_case
+        ("~", r"~(?<!\s~)"),  # can open there, but every one that could close is escaped
+        ("<", "<(?=[A-Za-z/!?])"),
+        ("&", "&(?=#?[0-9A-Za-z]+;)"),
+        ("]", r"\](?=\()"),
+    )
 )
 _START = re.compile(
     r"#{1,6}(?=\s|$)|[>\[|]|[-+](?=\s|$)|[-:|][-:|\s]*$|=+\s*$|\d{1,9}(?=[.)](?:\s|$))"
 )
 _CLOSING = re.compile(r"(?:^|(?<=\s))#+$")
-_BRACKETS = re.compile(rf"{_INLINE.pattern}|[\[\]]")
 
 Resolver = Callable[[str], "str | None"]  # href -> absolute address, None: write no link
 
 
-def _escaped(found: re.Match[str]) -> str:
-    text, at = found.string, found.start()
-    mark = text[at]
-    before, after = text[at - 1 : at], text[at + 1 : at + 2]
-    if mark in "*_" and before.isspace() and after.isspace():
-        return mark
-    if mark == "_" and before.isalnum() and after.isalnum():
-        return mark  # snake_case
-    if mark == "~" and before.isspace():
-        return mark  # can open, but every one that could close is escaped
-    return "\\" + mark
+def _escaped(text: str, link: bool = False) -> str:
+    """Return ``text`` so that nothing in it is markup inside a line, or in the text of a link."""
+    for char, pattern, literal in _MARKUP[:-1] if link else _MARKUP:
+        if char in text:
+            text = pattern.sub(literal, text)
+    return text.replace("[", r"\[").replace("]", r"\]") if link else text
 
 
 def start(line: str) -> str:
@@ -92,16 +97,16 @@ def render(
     written = ""
     for style, text in merged:
         if style == "":
-            piece = _INLINE.sub(_escaped, text)
+            piece = _escaped(text)
             written += start(piece) if paragraph and not written else piece
         elif style == "`":
             written += code(text)
         elif style in _EMPHASIS:
-            written += f"{style}{_INLINE.sub(_escaped, text)}{style}"
+            written += f"{style}{_escaped(text)}{style}"
         else:
             if written.endswith("!"):
                 written = written[:-1] + "\\!"
-            written += f"[{_BRACKETS.sub(_escaped, text)}]({style})"
+            written += f"[{_escaped(text, link=True)}]({style})"
     return written
 
 

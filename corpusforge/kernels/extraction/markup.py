@@ -28,9 +28,10 @@ def _blank(byte: int) -> bool:
 @kernel
 def find(data: Bytes, at: int, byte: int) -> int:
     """Place of the next ``byte`` from ``at`` on, the end where there is none."""
-    while at < len(data) and data[at] != byte:
-        at += 1
-    return at
+    for place in range(at, len(data)):
+        if data[place] == byte:
+            return place
+    return max(at, len(data))
 
 
 @kernel
@@ -123,6 +124,10 @@ def raw_end(data: Bytes, at: int, start: int, length: int, script: bool) -> int:
     """Where the end tag of the raw text element named at ``start`` begins; the end if nowhere."""
     n, escaped = len(data), 0
     while at < n:
+        if not escaped:
+            at = find(data, at, 60)
+            if at == n:
+                break
         byte = data[at]
         if byte > 60:
             at += 1

@@ -154,7 +154,11 @@ def scan_words(
             gap = 0
         if opens:
             state, length, seen = _FNV_OFFSET, 0, 0
-        if inside:
+        if not inside:
+            length = 0
+            gap = 1
+            marks += kind & SPACE == 0
+        while inside:
             for step in range(size):
                 state = (state ^ np.uint64(data[index + step])) * _FNV_PRIME
             length += 1
@@ -162,10 +166,14 @@ def scan_words(
             numbers += kind & NUMBER != 0
             letters += kind & LETTER != 0
             uppers += kind & UPPER != 0
-        else:
-            length = 0
-            gap = 1
-            marks += kind & SPACE == 0
+            following = index + size
+            if following == stop or data[following] >= 0x80 or seen & ALONE:
+                break
+            kind = int(classes[data[following]])
+            if kind & WORD == 0:
+                break
+            index, size = following, 1  # most words go on in ASCII
+            chars += 1
         index += size
     counts[CHARS], counts[WORDS], counts[ALPHA_WORDS] = chars, words, alphabetic
     counts[WORD_CHARS] = lengths[:words].sum()

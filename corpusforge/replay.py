@@ -20,6 +20,7 @@ from corpusforge.errors import RunError, SpecError, UsageError
 from corpusforge.explain import plain, reason_line
 from corpusforge.ledger import first_rule
 from corpusforge.manifest import Manifest
+from corpusforge.rules import EditRule, Rule
 from corpusforge.schema import LEDGER
 from corpusforge.shard import read_batches
 from corpusforge.spec import CleanSpec
@@ -160,7 +161,7 @@ def check(root: str, run: Manifest, spec: CleanSpec) -> tuple[str, ...]:
 
 def _thresholds(spec: CleanSpec) -> dict[str, float]:
     chosen = choose(spec)
-    every = (*chosen.edits, *chosen.rules)
+    every: tuple[Rule | EditRule, ...] = (*chosen.edits, *chosen.rules)
     return {f"rules.{rule.id}": rule.threshold for rule in every if rule.threshold is not None}
 
 

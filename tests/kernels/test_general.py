@@ -54,7 +54,7 @@ def lz4(text: str) -> int:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(max_size=300) | st.sampled_from(PARTS), max_size=60).map("".join))
 def test_compression_is_near_lz4(text: str) -> None:
-    """The block is not smaller than a token and not far from the library's, whose search differs."""
+    """The size is near that of the library, whose search differs."""
     size = len(text.encode()) / measure(pa.array([text]))["compression_ratio"][0] if text else 1
     assert abs(size - lz4(text)) <= 8 + 0.2 * lz4(text)
 

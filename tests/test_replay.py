@@ -178,6 +178,21 @@ def test_leave_one_out_is_a_run_without_the_rule(run):
     assert sum(row["first"]["documents"] for row in base.attribution) == base.after.stages["rules"]
 
 
+def test_attribution_holds_no_more_than_its_limit(run):
+    """Past it the numbers that need no signatures are the same, and leave_one_out is not known."""
+    root, _ = run
+    spec = api.replay_spec(root)
+    names = [unit.name for unit in again.units_of(root)]
+    rows = {}
+    for most in (None, 20):
+        table = attribution.empty(spec, most)
+        for batch in attribution.judged(root, names, spec):
+            table.add(batch)
+            assert most is None or sum(map(len, table.passed + table.alone)) <= most
+        rows[most] = table.finish(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup)
+    assert rows[20] == [{**row, "leave_one_out": None} for row in rows[None]]
+
+
 def test_edits_masks_and_evaluation_items(run, tmp_path):
     """Texts that a rule set edited and masks changed, and documents that share an item's words."""
     documents_in = [json.loads(line) for line in documents(random.Random(3)) if "}" in line]

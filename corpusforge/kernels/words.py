@@ -110,6 +110,39 @@ def code_point(data: np.ndarray, index: int, stop: int) -> tuple[int, int]:
 
 
 @kernel
+def ascii_word(data: np.ndarray, index: int, stop: int, classes: np.ndarray) -> int:
+    """Return where the ASCII letters and digits from ``index`` end."""
+    while index < stop and data[index] < 0x80 and classes[data[index]] & WORD:
+        index += 1
+    return index
+
+
+@kernel
+def count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> tuple[int, int]:
+    """Return the characters and words of data[start:stop], as ``scan_words`` counts them."""
+    chars, words, is_open, alone, index = 0, 0, False, False, start
+    while index < stop:
+        end = ascii_word(data, index, stop, classes)
+        if end > index:
+            words += not is_open or alone
+            chars += end - index
+            is_open, alone, index = True, False, end
+            continue
+        point, size = code_point(data, index, stop)
+        kind = int(classes[point])
+        if kind & WORD == 0:
+            is_open = False
+        else:
+            if not is_open or ((alone or kind & ALONE) and kind & MARK == 0):
+                words += 1
+                alone = False
+            is_open, alone = True, alone or kind & ALONE != 0
+        chars += 1
+        index += size
+    return chars, words
+
+
+@kernel
 def scan_words(
     data: np.ndarray,
     start: int,

@@ -50,14 +50,13 @@ POLICY = (
 )
 
 _WORD, _CITE, _END, _FEW, _SCRIPT, _POLICY = range(6)
-_LOREM, _CURLY, _SENTENCES = range(6, 9)
-_COUNTS = 9
+_LOREM, _CURLY, _SENTENCES, _COUNTS = range(6, 10)
 _DIGIT, _STOP, _PUNCT = 1, 2, 4
 _EDIT = np.frombuffer(b"[edit]", np.uint8)
 # Two bytes, the first times 256, with which a phrase may begin, letters in any case.
 _BEGINS = np.zeros(1 << 16, np.bool_)
-for _phrase in ("lorem ipsum", "javascript", *POLICY):
-    for _case in (0, 0x20, 0x2000, 0x2020):
+for _case in (0, 0x20, 0x2000, 0x2020):
+    for _phrase in ("lorem ipsum", "javascript", *POLICY):
         _BEGINS[(ord(_phrase[0]) << 8 | ord(_phrase[1])) ^ _case] = True
 _NEEDED = np.frombuffer(b"[citation needed]", np.uint8)
 # ``default_punct_chars`` of spaCy 3.8's sentencizer
@@ -273,11 +272,10 @@ def _find(text: np.ndarray, start: int, stop: int, phrases: np.ndarray, ends: np
                 byte = text[index + place]
                 if 0x41 <= byte <= 0x5A:
                     byte |= 0x20
-                if byte != phrases[ends[which] + place]:
-                    same = False
+                same = byte == phrases[ends[which] + place]
+                if not same:
                     break
-            if same:
-                found |= 1 << which
+            found |= int(same) << which
     return found
 
 

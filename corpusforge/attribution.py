@@ -3,7 +3,8 @@
 Of each rule, documents and their tokens (of deduplication: words, and letters where there are no
 spaces): that fail it; that it decides first, in the order of reasons; that fail nothing else; and
 what would be kept more without it, after deduplication (leave one out). The last counts the
-documents that fail nothing else, less those of them, and of others, that would go as copies.
+documents that fail nothing else, less those of them, and of others, that would go as copies: it
+needs the signatures of both at once, and a run of more than MOST documents does without it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from corpusforge.transform import alive
 from corpusforge.transforms.contaminated import SIGNAL
 from corpusforge.transforms.judge import KEEP, MIN_SCORE
 
+MOST = 2_000_000  # documents whose signatures are held, about 0.6 kB each
 KINDS = ("failed", "first", "unique", "leave_one_out")
 JUDGING = ("language", "rules")  # stages whose reasons are of rules
 
@@ -38,6 +40,8 @@ class Attribution:
 
     rules: tuple[str, ...]
     decontaminate: bool  # documents that share n-grams with evaluation items are dropped
+    most: int | None = None  # signatures held; with more, none are, and leave_one_out is None
+    held: int = field(default=0, init=False)
     numbers: npt.NDArray[np.int64] = field(init=False)  # rule, KINDS, (documents, tokens)
     passed: list[pa.Table] = field(default_factory=list)  # SIGNED of documents that fail nothing
     alone: list[pa.Table] = field(default_factory=list)  # SIGNED and ``rule``: that fail one rule
@@ -47,7 +51,7 @@ class Attribution:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count a judged batch that has the columns of SIGNED."""
-        self.passed.append(pa.table(batch.filter(pa.array(alive(batch))).select(SIGNED.names)))
+        self._hold(self.passed, batch.filter(pa.array(alive(batch))).select(SIGNED.names))
         by_rule = pc.is_in(batch.column("stage"), value_set=pa.array(JUDGING))
         failed = batch.filter(by_rule)
         reasons = failed.column("reasons")
@@ -66,7 +70,15 @@ class Attribution:
             np.add.at(self.numbers[:, kind, 1], rule[mask], tokens[parents[mask]])
         unique &= ~_contaminated(failed, self.decontaminate)[parents]  # would go all the same
         signed = failed.select(SIGNED.names).take(pa.array(parents[unique]))
-        self.alone.append(pa.table(signed.append_column("rule", pa.array(rule[unique]))))
+        self._hold(self.alone, signed.append_column("rule", pa.array(rule[unique])))
+
+    def _hold(self, tables: list[pa.Table], batch: pa.RecordBatch) -> None:
+        self.held += batch.num_rows
+        if self.most is None or self.held <= self.most:
+            tables.append(pa.table(batch))
+        else:
+            self.passed.clear()
+            self.alone.clear()
 
     def candidates(self) -> pa.Table:
         """Return SIGNED of the documents that fail nothing: those that deduplication compares."""
@@ -74,12 +86,16 @@ class Attribution:
 
     def finish(self, removed: pa.Table, spec: Dedup) -> list[dict[str, Any]]:
         """Return the numbers of every rule; ``removed`` is REMOVED of ``candidates``."""
-        self._leave_one_out(removed, spec)
+        known = self.most is None or self.held <= self.most
+        if known:
+            self._leave_one_out(removed, spec)
         return [
             {
                 "rule": name,
                 **{
                     kind: {"documents": int(number[0]), "tokens": int(number[1])}
+                    if known or kind != "leave_one_out"
+                    else None
                     for kind, number in zip(KINDS, rows, strict=True)
                 },
             }
@@ -114,9 +130,9 @@ def _contaminated(batch: pa.RecordBatch, drops: bool) -> npt.NDArray[np.bool_]:
     return np.asarray(count > 0)
 
 
-def empty(spec: CleanSpec) -> Attribution:
+def empty(spec: CleanSpec, most: int | None = None) -> Attribution:
     """Return an attribution of the rules of ``spec``, without documents yet."""
-    return Attribution(rules_of(spec), again.drops_contaminated(spec))
+    return Attribution(rules_of(spec), again.drops_contaminated(spec), most)
 
 
 def rules_of(spec: CleanSpec) -> tuple[str, ...]:
@@ -127,7 +143,7 @@ def rules_of(spec: CleanSpec) -> tuple[str, ...]:
 
 def of_run(root: str, units: Sequence[str], spec: CleanSpec) -> list[dict[str, Any]]:
     """Return the attribution of the settled units of a clean run."""
-    found = empty(spec)
+    found = empty(spec, MOST)
     for batch in judged(root, units, spec):
         found.add(batch)
     return found.finish(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup)

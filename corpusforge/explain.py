@@ -98,11 +98,17 @@ def describe(root: str, row: dict[str, Any]) -> str:
         f"  id {row['id'].hex()} · {row['source']} offset {row['offset']} record {row['ordinal']}",
     ]
     if row["language"]:
+        second = ""
+        if row["language2"]:
+            second = f", then {row['language2']} ({row['language2_score']:.3f})"
         lines.append(
-            f"  language {row['language']} ({row['language_score']:.3f})"
+            f"  language {row['language']} ({row['language_score']:.3f}){second}"
             f" · {row['words']} words · {row['chars']} characters"
         )
     lines += _describe_stated(row.get("stated") or {})
+    if row["edits"]:
+        cuts = ", ".join(f"{edit['rule']} {edit['count']}" for edit in row["edits"])
+        lines.append(f"  cut or masked: {cuts}")
     for reason in row["reasons"] or []:
         lines.append(f"  {reason_line(reason)}")
     if row["detail"]:

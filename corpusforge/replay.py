@@ -20,19 +20,35 @@ from corpusforge.errors import RunError, SpecError, UsageError
 from corpusforge.explain import plain, reason_line
 from corpusforge.ledger import first_rule
 from corpusforge.manifest import Manifest
+from corpusforge.rules import EditRule, Rule
 from corpusforge.schema import LEDGER
 from corpusforge.shard import read_batches
 from corpusforge.spec import CleanSpec
 from corpusforge.stages import again
-from corpusforge.stages.recipe import choose
+from corpusforge.stages.recipe import check_languages, choose
 from corpusforge.transforms.mark import Mark
 
 # Keys that verdicts from stored columns depend on, and those of how results are written.
 KEYS = (
     *("rules.", "language.", "decontaminate.action"),
     *("dedup.similarity", "dedup.exact", "dedup.near", "dedup.ranges"),
+    "output.",
 )
-WRITTEN = ("output.",)
+# Why the others cannot be replayed, by how they begin.
+SETTLED = {
+    "inputs": "it says what is read",
+    "plan.": "units and batches are cut when inputs are read",
+    "read.": "it says what is read of a record, and its text is stored as it was read",
+    "url.": "pages on a list were dropped unread, and no URL was looked up that is on another",
+    "extract.": "texts are stored as they were extracted",
+    "signals.splitter": "signals were stored of the words as they were split",
+    "signals.families": "only the signals that the run measured are stored",
+    "quality.": "no score of another model is stored",
+    "transforms.": "the columns of own Python were stored as it gave them",
+    "decontaminate.": "texts were not compared with other items, or by other n-grams",
+    "dedup.": "signatures were stored with the bands, rows, n-grams and seed of the run",
+    "pii.": "texts are stored as they were masked",
+}
 NAMED = ("id", "source", "offset", "ordinal", "source_id", "url")
 VERDICT = ("outcome", "stage", "reasons", "duplicate_of", "similarity")
 
@@ -120,14 +136,16 @@ def check(root: str, run: Manifest, spec: CleanSpec) -> tuple[str, ...]:
     changed = tuple(specs.differences(old.model_dump(mode="json"), spec.model_dump(mode="json")))
     for change in changed:
         key = change.partition(" (")[0]
-        if not key.startswith((*KEYS, *WRITTEN)):
-            raise _again(key, "it is settled before documents are judged")
+        if not key.startswith(KEYS):
+            why = next(why for name, why in SETTLED.items() if key.startswith(name))
+            raise _again(key, why)
         if key == "dedup.exact" and spec.dedup.exact != "none":
             raise _again(f"{key} = {spec.dedup.exact}", "its keys were not stored")
+    check_languages(spec)
     before, after = ([(s.prefix, s.edits) for s in choose(c).scopes] for c in (old, spec))
     if before[1:] != after[1:]:
         key = next((c.partition(" (")[0] for c in changed if c.startswith("rules.")), "rules")
-        raise _again(key, "a rule set that edits texts changes, and texts were edited before")
+        raise _again(key, "it edits texts, which are stored and were measured as the run left them")
     for unit in again.units_of(root):
         stored = again.columns(root, unit.name).names
         for rule in choose(spec).rules:
@@ -137,7 +155,20 @@ def check(root: str, run: Manifest, spec: CleanSpec) -> tuple[str, ...]:
             for stage in pc.unique(batch.column("stage").drop_null()).to_pylist():
                 if stage not in (*again.DECIDED_BEFORE, *again.DECIDED_ANEW):
                     raise _again(f"stage {stage}", "its verdicts depend on those of rules")
-    return changed
+    limits = [_thresholds(old), _thresholds(spec)]
+    return tuple(_with_thresholds(change, *limits) for change in changed)
+
+
+def _thresholds(spec: CleanSpec) -> dict[str, float]:
+    chosen = choose(spec)
+    every: tuple[Rule | EditRule, ...] = (*chosen.edits, *chosen.rules)
+    return {f"rules.{rule.id}": rule.threshold for rule in every if rule.threshold is not None}
+
+
+def _with_thresholds(change: str, old: dict[str, float], new: dict[str, float]) -> str:
+    """Name the threshold of a rule that one of the specs does not give, and so is the shipped."""
+    key = change.partition(" (")[0]
+    return f"{key} ({old[key]:g} -> {new[key]:g})" if key in old and key in new else change
 
 
 def _again(what: str, why: str) -> SpecError:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from corpusforge import api, attribution, copies, explain, manifest
+from corpusforge import api, attribution, copies, explain, manifest, replay
 from corpusforge import spec as specs
 from corpusforge.cli import main
 from corpusforge.errors import RunError, SpecError, UsageError
@@ -178,6 +178,21 @@ def test_leave_one_out_is_a_run_without_the_rule(run):
     assert sum(row["first"]["documents"] for row in base.attribution) == base.after.stages["rules"]
 
 
+def test_attribution_holds_no_more_than_its_limit(run):
+    """Past it the numbers that need no signatures are the same, and leave_one_out is not known."""
+    root, _ = run
+    spec = api.replay_spec(root)
+    names = [unit.name for unit in again.units_of(root)]
+    rows = {}
+    for most in (None, 20):
+        table = attribution.empty(spec, most)
+        for batch in attribution.judged(root, names, spec):
+            table.add(batch)
+            assert most is None or sum(map(len, table.passed + table.alone)) <= most
+        rows[most] = table.finish(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup)
+    assert rows[20] == [{**row, "leave_one_out": None} for row in rows[None]]
+
+
 def test_edits_masks_and_evaluation_items(run, tmp_path):
     """Texts that a rule set edited and masks changed, and documents that share an item's words."""
     documents_in = [json.loads(line) for line in documents(random.Random(3)) if "}" in line]
@@ -214,9 +229,15 @@ def test_edits_masks_and_evaluation_items(run, tmp_path):
     ("setting", "message"),
     [
         ("extract.method=none", "extract.method cannot be replayed.*documents: forge clean"),
-        ("read.limits.depth=99", "read.limits.depth cannot be replayed"),
-        ("dedup.bands=8", "dedup.bands cannot be replayed"),
+        ("read.limits.depth=99", "read.limits.depth cannot be replayed: .* as it was read"),
+        ("dedup.bands=8", "dedup.bands cannot be replayed: signatures were stored"),
         ("dedup.seed=8", "dedup.seed cannot be replayed"),
+        ("url.domains=a.txt", "url.domains cannot be replayed: pages on a list were dropped"),
+        ('pii.mask=["ip"]', "pii.mask cannot be replayed: texts are stored as they were masked"),
+        ('transforms.extra=["a:b"]', "transforms.extra cannot be replayed: the columns of own"),
+        ('rules.use=["c4"]', "rules.use cannot be replayed: it edits texts"),
+        ('rules.use=["dclm/gopher-quality"]', "the run did not store its signal 'dclm_word_count"),
+        ('language.keep=["e"]', "language.keep"),
         ("dedup.exact=tokens", "its keys were not stored"),
         ("rules.gopher-quality.min_wods=8", "did you mean 'min_words'"),
         ("dedup.similaritty=0.8", "did you mean 'similarity'"),
@@ -226,6 +247,23 @@ def test_what_stored_columns_cannot_answer_is_refused(run, setting, message):
     """With the first stage to run again named, or the nearest key."""
     with pytest.raises(SpecError, match=message):
         api.replay(run[0], spec=api.replay_spec(run[0], overrides=[setting]))
+
+
+def test_every_key_is_replayed_or_has_its_reason():
+    """No key of the spec is left to a guess, and none is both."""
+
+    def keys(table, prefix=""):
+        for name, value in table.items():
+            if isinstance(value, dict) and prefix + name != "rules":
+                yield from keys(value, f"{prefix}{name}.")
+            else:
+                yield prefix + name + "." * (name == "rules")
+
+    for key in keys(specs.CleanSpec().model_dump()):
+        reasons = [name for name in replay.SETTLED if key.startswith(name)]
+        assert key.startswith(replay.KEYS) or len(reasons) == 1, key
+        if key.startswith(replay.KEYS):
+            assert not reasons or reasons[0] in ("dedup.", "decontaminate."), key
 
 
 def test_a_signal_that_was_not_stored_is_refused(run, tmp_path):
@@ -264,7 +302,7 @@ def test_command(run, tmp_path):
     assert told.exit_code == 0, told.output
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert f"{len(rows):,} documents change sides" in told.output
-    assert "set rules.gopher-quality.min_words (None -> 90)" in told.output
+    assert "set rules.gopher-quality.min_words (50 -> 90)" in told.output
     assert told.output.count("gopher-quality.min_words: words = ") == 1
     values = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).output.splitlines()[-1])
     assert values["documents"] == rows

@@ -50,11 +50,14 @@ POLICY = (
 )
 
 _WORD, _CITE, _END, _FEW, _SCRIPT, _POLICY = range(6)
-_LOREM, _CURLY, _SENTENCES = range(6, 9)
-_COUNTS = 9
+_LOREM, _CURLY, _SENTENCES, _COUNTS = range(6, 10)
 _DIGIT, _STOP, _PUNCT = 1, 2, 4
 _EDIT = np.frombuffer(b"[edit]", np.uint8)
-_FIRST = np.isin(np.arange(256), [ord(letter) for letter in "{ljtpcu"])  # of phrases
+# Two bytes, the first times 256, with which a phrase may begin, letters in any case.
+_BEGINS = np.zeros(1 << 16, np.bool_)
+for _case in (0, 0x20, 0x2000, 0x2020):
+    for _phrase in ("lorem ipsum", "javascript", *POLICY):
+        _BEGINS[(ord(_phrase[0]) << 8 | ord(_phrase[1])) ^ _case] = True
 _NEEDED = np.frombuffer(b"[citation needed]", np.uint8)
 # ``default_punct_chars`` of spaCy 3.8's sentencizer
 _STOPS = (
@@ -257,7 +260,8 @@ def _find(text: np.ndarray, start: int, stop: int, phrases: np.ndarray, ends: np
     found = 0
     for index in range(start, stop):
         lower = text[index] | 0x20
-        if not _FIRST[lower]:
+        behind = int(text[index + 1]) if index + 1 < stop else 0
+        if lower != 0x7B and not _BEGINS[int(text[index]) << 8 | behind]:
             continue
         for which in range(len(ends) - 1):
             size = ends[which + 1] - ends[which]
@@ -268,11 +272,10 @@ def _find(text: np.ndarray, start: int, stop: int, phrases: np.ndarray, ends: np
                 byte = text[index + place]
                 if 0x41 <= byte <= 0x5A:
                     byte |= 0x20
-                if byte != phrases[ends[which] + place]:
-                    same = False
+                same = byte == phrases[ends[which] + place]
+                if not same:
                     break
-            if same:
-                found |= 1 << which
+            found |= int(same) << which
     return found
 
 

@@ -1,4 +1,4 @@
-"""General signals: scripts, entropy, addresses, longest word and line.
+"""General signals: scripts, entropy, compression, addresses, longest word and line.
 
 No published rule asks for them; they are what one looks at beside the rules.
 """
@@ -10,6 +10,7 @@ from math import log2
 import numpy as np
 import pyarrow as pa
 
+from corpusforge.kernels.compression import block_size, places
 from corpusforge.kernels.jit import kernel
 from corpusforge.kernels.signals import Signal
 from corpusforge.kernels.text_column import named_columns, text_buffers
@@ -17,7 +18,7 @@ from corpusforge.kernels.text_tables import SCRIPTS, scripts
 from corpusforge.kernels.words import BREAK, LETTER, SPACE, code_point, text_classes
 
 CHARS, LETTERS, URL_CHARS, LONGEST_WORD, LONGEST_LINE, MICRO_BITS, MILLION = range(7)
-SCRIPT = 7  # column SCRIPT + code; code 0 is every other script
+BYTES, PACKED, SCRIPT = 7, 8, 9  # column SCRIPT + code; code 0 is every other script
 COUNTS = SCRIPT + 1 + len(SCRIPTS)
 
 SIGNALS = (
@@ -30,6 +31,10 @@ SIGNALS = (
     Signal(
         *("char_entropy", MICRO_BITS, MILLION),
         "entropy of the characters' frequencies in bits, to a millionth; Shannon 1948",
+    ),
+    Signal(
+        *("compression_ratio", BYTES, PACKED),
+        "bytes / bytes of an LZ4 block of them (kernels.compression); plain text has about 1.5",
     ),
     Signal(
         *("url_char_ratio", URL_CHARS, CHARS),
@@ -47,7 +52,7 @@ def measure(text: pa.StringArray) -> dict[str, np.ndarray]:
     """
     data, bounds, valid = text_buffers(text)
     counts = np.zeros((len(text), COUNTS), np.int64)
-    _count(data, bounds, valid, text_classes(), scripts(), counts)
+    _count(data, bounds, valid, text_classes(), scripts(), places(), counts)
     return named_columns(SIGNALS, counts, valid)
 
 
@@ -58,14 +63,19 @@ def _count(
     valid: np.ndarray,
     classes: np.ndarray,
     scripts: np.ndarray,
+    places: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    frequency = np.zeros(len(classes), np.int64)  # all 0 again after each text
+    frequency = np.zeros(len(classes), np.int32)  # all 0 again after each text
+    points = np.empty(len(classes), np.int32)
     for row in range(len(valid)):
         if valid[row]:
             start, stop = int(bounds[row]), int(bounds[row + 1])
-            _count_text(data, start, stop, classes, scripts, frequency, counts[row])
-            counts[row, MICRO_BITS] = _micro_bits(data, start, stop, frequency, counts[row, CHARS])
+            mine = counts[row]
+            different = _count_text(data, start, stop, classes, scripts, frequency, points, mine)
+            mine[MICRO_BITS] = _micro_bits(points[:different], frequency, mine[CHARS])
+            mine[BYTES] = stop - start
+            mine[PACKED] = block_size(data, start, stop, places)
         counts[row, MILLION] = 1_000_000
 
 
@@ -77,30 +87,47 @@ def _count_text(
     classes: np.ndarray,
     scripts: np.ndarray,
     frequency: np.ndarray,
+    points: np.ndarray,
     counts: np.ndarray,
-) -> None:
-    word, line, longest_word, longest_line, chars, letters, in_url = 0, 0, 0, 0, 0, 0, False
+) -> int:
+    """Fill all but the last three counts; ``points`` becomes the characters, returns how many."""
+    longest_word, longest_line, letters, latin, url_chars, different = 0, 0, 0, 0, 0, 0
+    chars, word, line, url = 0, 0, 0, -1  # the characters before the open word, line, address
     index = start
     while index < stop:
-        point, size = code_point(data, index, stop)
+        point, size = int(data[index]), 1
+        if point >= 0x80:
+            point, size = code_point(data, index, stop)
         kind = int(classes[point])
-        chars += 1
+        if frequency[point] == 0:
+            points[different] = point
+            different += 1
         frequency[point] += 1
-        line = 0 if kind & BREAK else line + 1
-        longest_line = max(longest_line, line)
-        if kind & SPACE:
-            word, in_url = 0, False
-        else:
-            word += 1
-            longest_word = max(longest_word, word)
-            in_url = in_url or _begins_url(data, index, stop)
-            counts[URL_CHARS] += in_url
         if kind & LETTER:
-            letters += 1
-            counts[SCRIPT + scripts[point]] += 1
+            if point < 0x80:
+                latin += 1
+                if point in (0x68, 0x77) and url < 0 and _begins_url(data, index, stop):
+                    url = chars
+            else:
+                letters += 1
+                counts[SCRIPT + scripts[point]] += 1
+        elif kind & SPACE:
+            longest_word = max(longest_word, chars - word)
+            word = chars + 1
+            if url >= 0:
+                url_chars += chars - url
+                url = -1
+            if kind & BREAK:
+                longest_line = max(longest_line, chars - line)
+                line = chars + 1
+        chars += 1
         index += size
-    counts[CHARS], counts[LETTERS] = chars, letters
-    counts[LONGEST_WORD], counts[LONGEST_LINE] = longest_word, longest_line
+    counts[CHARS], counts[LETTERS] = chars, letters + latin
+    counts[SCRIPT + scripts[0x61]] += latin
+    counts[URL_CHARS] = url_chars + (chars - url if url >= 0 else 0)
+    counts[LONGEST_WORD] = max(longest_word, chars - word)
+    counts[LONGEST_LINE] = max(longest_line, chars - line)
+    return different
 
 
 @kernel
@@ -120,16 +147,11 @@ def _begins_url(data: np.ndarray, index: int, stop: int) -> bool:
 
 
 @kernel
-def _micro_bits(data: np.ndarray, start: int, stop: int, frequency: np.ndarray, chars: int) -> int:
-    """Entropy in millionths of a bit; sets ``frequency`` back to 0."""
+def _micro_bits(points: np.ndarray, frequency: np.ndarray, chars: int) -> int:
+    """Entropy in millionths of a bit; sets ``frequency`` of ``points`` back to 0."""
     bits = 0.0
-    index = start
-    while index < stop:
-        point, size = code_point(data, index, stop)
-        times = frequency[point]
-        if times > 0:
-            share = times / chars
-            bits -= share * log2(share)
-            frequency[point] = 0
-        index += size
+    for point in points:
+        share = frequency[point] / chars
+        bits -= share * log2(share)
+        frequency[point] = 0
     return round(bits * 1e6)

@@ -2,6 +2,7 @@
 
 One rule after the other over the whole text, in this order; lines are what a newline separates:
 
+    urls              addresses are cut out (``addresses``)
     max_newlines      more newlines in a row are cut to so many
     max_upper_share   a line with a larger share of upper-case characters goes
     max_digit_share   a line with a larger share of digits goes
@@ -11,7 +12,7 @@ One rule after the other over the whole text, in this order; lines are what a ne
     read_more         "read more" and any three characters at the line's end, and one white space
     sign_in           "sign-in" at the line's start and one white space behind it are cut out
 
-The last three look at lines of at most 10 words, and drop those of white space only. All but
+The last three look at lines of at most 10 words, and drop those of white space only. All but urls,
 max_newlines and min_line_words strip the whole text after they ran, so the next rule sees another
 first and last line. Source: Penedo et al. 2023, arXiv 2306.01116, G.2; mlfoundations/dclm at
 15af3ce, ``baselines/mappers/modifiers.py``, ``dclm_baseline_refinedweb.yaml``. Letters of phrases
@@ -20,21 +21,19 @@ are compared in ASCII lower case.
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pyarrow as pa
 
+from corpusforge.kernels.addresses import DECIMAL, WORD, cut_addresses, tables
 from corpusforge.kernels.dclm import count_tokens
 from corpusforge.kernels.family import Signal
 from corpusforge.kernels.jit import kernel
 from corpusforge.kernels.text_column import text_buffers, text_column
 from corpusforge.kernels.text_tables import DIGIT, UPPERCASE, properties
-from corpusforge.kernels.unicode_classes import is_category
-from corpusforge.kernels.words import LETTER, NUMBER, SPACE, code_point, text_classes
+from corpusforge.kernels.words import SPACE, code_point
 
 RULES = (
-    *("max_newlines", "max_upper_share", "max_digit_share", "counters", "min_line_words"),
+    *("urls", "max_newlines", "max_upper_share", "max_digit_share", "counters", "min_line_words"),
     *("items_in_cart", "read_more", "sign_in"),
 )
 LIMITED = ("max_newlines", "max_upper_share", "max_digit_share", "min_line_words")
@@ -48,9 +47,8 @@ SIGNALS = (
     ),
 )
 
-_NEWLINES, _UPPER, _DIGITS, _COUNTER, _FEW, _CART, _MORE, _SIGN = range(8)
+_URLS, _NEWLINES, _UPPER, _DIGITS, _COUNTER, _FEW, _CART, _MORE, _SIGN = range(9)
 _SHORT = 10  # words of a line in which pieces are sought
-_DECIMAL, _WORD = 1, 2
 _COUNTED = (
     *("likes", "shares", "comments", "retweets", "reposts", "quotes", "bookmarks", "upvotes"),
     *("downvotes", "downloads", "views", "followers"),
@@ -60,17 +58,6 @@ _COUNTED_ENDS = np.cumsum([0, *map(len, _COUNTED)]).astype(np.int64)
 _CART_BYTES = np.frombuffer(b"items in cart", np.uint8)
 _MORE_BYTES = np.frombuffer(b"read more", np.uint8)
 _SIGN_BYTES = np.frombuffer(b"sign-in", np.uint8)
-
-
-@cache
-def _kinds() -> np.ndarray:
-    """Bits of every code point: (0x110000,) uint8; decimal digit, part of a word as in ``re``."""
-    kinds = np.zeros(0x110000, np.uint8)
-    kinds[is_category("Nd")] |= _DECIMAL
-    kinds[text_classes() & (LETTER | NUMBER) != 0] |= _WORD
-    kinds[0x5F] |= _WORD
-    kinds.setflags(write=False)
-    return kinds
 
 
 def edit(
@@ -83,7 +70,8 @@ def edit(
     Returns
     -------
     text : the texts that are left; null stays null
-    counts : (rows, 8) int64, per rule of RULES the lines that went or were cut, or the newlines
+    counts : (rows, 9) int64, per rule of RULES the lines that went or were cut, or the addresses,
+        or the newlines
     signals : the SIGNALS by name, (rows,) float64
     """
     del splitter
@@ -93,8 +81,7 @@ def edit(
     cuts = np.zeros(len(valid) + 1, np.int32)
     counts = np.zeros((len(valid), len(RULES)), np.int64)
     gone = np.zeros(len(valid), np.float64)
-    tables = (text_classes(), properties(), _kinds())
-    _edit(data, bounds, valid, *tables, chosen, out, cuts, counts, gone)
+    _edit(data, bounds, valid, *tables(), properties(), chosen, out, cuts, counts, gone)
     gone[~valid] = np.nan
     return text_column(out[: cuts[-1]], cuts, valid), counts, {SIGNALS[0].name: gone}
 
@@ -105,8 +92,10 @@ def _edit(
     bounds: np.ndarray,
     valid: np.ndarray,
     classes: np.ndarray,
-    properties: np.ndarray,
     kinds: np.ndarray,
+    bytes_: np.ndarray,
+    domains: np.ndarray,
+    properties: np.ndarray,
     limits: np.ndarray,
     out: np.ndarray,
     cuts: np.ndarray,
@@ -123,6 +112,10 @@ def _edit(
             begin, end = 0, len(here)
             for rule in range(len(limits)):
                 if limits[rule] < 0:
+                    continue
+                if rule == _URLS:
+                    end, cut = cut_addresses(here, begin, end, classes, kinds, bytes_, domains)
+                    counts[row, rule] = cut
                     continue
                 if rule == _NEWLINES:
                     end = _cut_newlines(here, begin, end, int(limits[rule]), counts[row])
@@ -241,14 +234,14 @@ def _is_counter(
     index, size, point = first, 0, 0
     while index < last:
         point, size = code_point(text, index, last)
-        if kinds[point] & _WORD:
+        if kinds[point] & WORD:
             break
         index += size
-    if index == last or kinds[point] & _DECIMAL == 0:
+    if index == last or kinds[point] & DECIMAL == 0:
         return False
     while index < last:
         point, size = code_point(text, index, last)
-        if point != 0x2C and point != 0x2E and kinds[point] & _DECIMAL == 0:
+        if point != 0x2C and point != 0x2E and kinds[point] & DECIMAL == 0:
             break
         index += size
     if index < last and (text[index] | 0x20) in (0x6B, 0x6D, 0x62):
@@ -268,7 +261,7 @@ def _is_counter(
             at, marks = index + end - begin, True
             while at < last and marks:
                 point, size = code_point(text, at, last)
-                marks = kinds[point] & _WORD == 0
+                marks = kinds[point] & WORD == 0
                 at += size
             if marks:
                 return True

@@ -29,7 +29,7 @@ from corpusforge.kernels.repetition import (
 from corpusforge.kernels.splitters import Tokens
 from corpusforge.kernels.text_column import text_buffers
 from corpusforge.kernels.tokens_as_words import span_hashes, token_words
-from corpusforge.kernels.words import scan_words, stop_hashes, text_classes
+from corpusforge.kernels.words import count_words, scan_words, stop_hashes, text_classes
 
 BYTES, INLINE_CHARS = repetition.COUNTS, repetition.COUNTS + 1
 COUNTS = repetition.COUNTS + 2
@@ -168,26 +168,21 @@ def measure(text: pa.StringArray, tokens: Tokens | None = None) -> dict[str, np.
 
 
 def sizes(text: pa.StringArray) -> dict[str, np.ndarray]:
-    """Return the signals chars and words alone, which takes a third of the time."""
+    """Return the signals chars and words alone, which takes a fifth of the time."""
     data, bounds, valid = text_buffers(text)
-    counts = np.zeros((len(text), COUNTS), np.int64)
-    _count_words(data, bounds, valid, text_classes(), stop_hashes(), counts)
-    return {name: SIGNALS[name].of(counts) for name in ("chars", "words")}
+    counts = np.zeros((len(text), 2), np.int64)
+    _count_words(data, bounds, valid, text_classes(), counts)
+    return {"chars": counts[:, 0].copy(), "words": counts[:, 1].copy()}
 
 
 @kernel
 def _count_words(
-    data: np.ndarray,
-    bounds: np.ndarray,
-    valid: np.ndarray,
-    classes: np.ndarray,
-    stop_words: np.ndarray,
-    counts: np.ndarray,
+    data: np.ndarray, bounds: np.ndarray, valid: np.ndarray, classes: np.ndarray, counts: np.ndarray
 ) -> None:
     for row in range(len(valid)):
         if valid[row]:
             start, stop = int(bounds[row]), int(bounds[row + 1])
-            scan_words(data, start, stop, classes, stop_words, counts[row])
+            counts[row, 0], counts[row, 1] = count_words(data, start, stop, classes)
 
 
 @kernel

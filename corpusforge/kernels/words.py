@@ -110,6 +110,39 @@ def code_point(data: np.ndarray, index: int, stop: int) -> tuple[int, int]:
 
 
 @kernel
+def ascii_word(data: np.ndarray, index: int, stop: int, classes: np.ndarray) -> int:
+    """Return where the ASCII letters and digits from ``index`` end."""
+    while index < stop and data[index] < 0x80 and classes[data[index]] & WORD:
+        index += 1
+    return index
+
+
+@kernel
+def count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> tuple[int, int]:
+    """Return the characters and words of data[start:stop], as ``scan_words`` counts them."""
+    chars, words, is_open, alone, index = 0, 0, False, False, start
+    while index < stop:
+        end = ascii_word(data, index, stop, classes)
+        if end > index:
+            words += not is_open or alone
+            chars += end - index
+            is_open, alone, index = True, False, end
+            continue
+        point, size = code_point(data, index, stop)
+        kind = int(classes[point])
+        if kind & WORD == 0:
+            is_open = False
+        else:
+            if not is_open or ((alone or kind & ALONE) and kind & MARK == 0):
+                words += 1
+                alone = False
+            is_open, alone = True, alone or kind & ALONE != 0
+        chars += 1
+        index += size
+    return chars, words
+
+
+@kernel
 def scan_words(
     data: np.ndarray,
     start: int,
@@ -154,7 +187,11 @@ def scan_words(
             gap = 0
         if opens:
             state, length, seen = _FNV_OFFSET, 0, 0
-        if inside:
+        if not inside:
+            length = 0
+            gap = 1
+            marks += kind & SPACE == 0
+        while inside:
             for step in range(size):
                 state = (state ^ np.uint64(data[index + step])) * _FNV_PRIME
             length += 1
@@ -162,10 +199,14 @@ def scan_words(
             numbers += kind & NUMBER != 0
             letters += kind & LETTER != 0
             uppers += kind & UPPER != 0
-        else:
-            length = 0
-            gap = 1
-            marks += kind & SPACE == 0
+            following = index + size
+            if following == stop or data[following] >= 0x80 or seen & ALONE:
+                break
+            kind = int(classes[data[following]])
+            if kind & WORD == 0:
+                break
+            index, size = following, 1  # most words go on in ASCII
+            chars += 1
         index += size
     counts[CHARS], counts[WORDS], counts[ALPHA_WORDS] = chars, words, alphabetic
     counts[WORD_CHARS] = lengths[:words].sum()

@@ -36,7 +36,8 @@ from corpusforge.report.survey import Effect, Survey, survey
 from corpusforge.report.tally import Tally
 from corpusforge.shard import read_batches
 
-STAGES = ("read", "extract", "language", "rules", "dedup")  # in the order that documents pass them
+# In the order that documents pass them.
+STAGES = ("read", "url", "extract", "language", "rules", "decontaminate", "dedup")
 ROWS = 30  # of a table of sources, languages, kinds
 GROUPS = 10  # of copies
 
@@ -135,9 +136,11 @@ def _attribution(run: Manifest) -> Html | None:
         [
             row["rule"],
             *(row[kind][what] for what in ("documents", "tokens") for kind in ("failed", "unique")),
-            *(row["leave_one_out"][what] for what in ("documents", "tokens")),
+            *((row["leave_one_out"] or {}).get(what) for what in ("documents", "tokens")),
         ]
-        for row in sorted(found, key=lambda row: -row["leave_one_out"]["documents"])
+        for row in sorted(
+            found, key=lambda row: -(row["leave_one_out"] or row["unique"])["documents"]
+        )
     ]
     head = ["Rule", "Fail it", "Only it", "Tokens that fail it", "Only it, tokens"]
     head += ["Kept more without it", "Tokens kept more"]

@@ -1,8 +1,7 @@
 """From a spec to what a clean run does to a record: the chain of transforms, and what they store.
 
-Order: url lists, extraction, language, signals, edits (each measured again), own Python, a quality
-model, rules,
-decontamination, signatures, masks of personal data.
+Order: URL lists, extraction, language, signals, edits (each measured again), own Python, a quality
+model, rules, decontamination, signatures, masks of personal data.
 """
 
 from __future__ import annotations
@@ -155,14 +154,19 @@ def stored(spec: CleanSpec) -> pa.Schema:
     return pa.schema([*ADDRESS, *LANGUAGES, *measured, *numbers, *found, *SIGNATURE, CANDIDATE])
 
 
+def check_languages(spec: CleanSpec) -> None:
+    """Raise SpecError for a language to keep that the detector does not know."""
+    if spec.language.keep != "all":
+        language.check(spec.language.keep, "language.keep")
+
+
 def check_spec(spec: CleanSpec) -> None:
     """Raise SpecError for a rule, language, list, evaluation file or function that is not there,
     ExtraMissing for an extractor.
     """
     stored(spec)
     extraction(spec)
-    if spec.language.keep != "all":
-        language.check(spec.language.keep, "language.keep")
+    check_languages(spec)
     given.facts(path for files in url_files(spec).values() for path in files)
     evaluated(spec)
     quality.digest(spec.quality.model)

@@ -3,10 +3,11 @@
 import json
 import time
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpusforge.kernels import families
+from corpusforge.kernels import contamination, families, linear, pii
 from corpusforge.kernels.edits import EDITORS
 from corpusforge.kernels.splitters import SPLITTERS
 
@@ -21,7 +22,15 @@ TEXTS = {
     "citations": lambda size: "[" * size,
     "dots": lambda size: "a." * (size // 2),
     "apostrophes": lambda size: "a'" * (size // 2),
+    "hosts": lambda size: "com.a" * (size // 5),
+    "schemes": lambda size: "http://" * (size // 7),
+    "numbers": lambda size: "1.2.3." * (size // 6),
+    "addresses": lambda size: "a@" * (size // 2),
+    "white space": lambda size: "\u3000" * (size // 3),
+    "ideographs": lambda size: "\u6587\u5b57" * (size // 6),
 }
+
+ITEMS = contamination.index(pa.array(["the same again " * 9, "com a " * 9, "x " * 13]), 13)
 
 pytestmark = pytest.mark.faults
 
@@ -33,6 +42,10 @@ def seconds(text: str, splitter: str) -> float:
     families.measure(column, families.NAMES, splitter)
     for editor in EDITORS.values():
         editor.edit(column, dict.fromkeys(editor.rules, 3.0), splitter)
+    for dialect in ("forge", "datatrove"):
+        pii.mask(column, pii.KINDS if dialect == "forge" else ("email", "ip"), dialect=dialect)
+    contamination.match(column, ITEMS)
+    linear.score(column, np.ones(1 << 10, np.float32), 0.0)
     return time.process_time() - before
 
 

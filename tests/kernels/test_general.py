@@ -44,3 +44,25 @@ def test_addresses_and_null() -> None:
     got = measure(pa.array(["see http://a.b/c now", "xhttps://a www.b", "http", None]))
     assert got["url_char_ratio"][:3].tolist() == [12 / 20, 14 / 16, 0]
     assert np.isnan(got["latin_ratio"][3]) and got["longest_word"][3] == 0
+
+
+def lz4(text: str) -> int:
+    """Bytes of an LZ4 block by the library."""
+    return len(pa.Codec("lz4_raw").compress(text.encode(), asbytes=True))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(max_size=300) | st.sampled_from(PARTS), max_size=60).map("".join))
+def test_compression_is_near_lz4(text: str) -> None:
+    """The size is near that of the library, whose search differs."""
+    size = len(text.encode()) / measure(pa.array([text]))["compression_ratio"][0] if text else 1
+    assert abs(size - lz4(text)) <= 8 + 0.2 * lz4(text)
+
+
+def test_compression_of_known_texts() -> None:
+    """Repeats are copies; what has none grows by its lengths; neighbours do not matter."""
+    texts = ["ab" * 5000, "".join(map(chr, range(33, 127))), "", "ab" * 5000]
+    got = measure(pa.array(texts))["compression_ratio"]
+    sizes = [lz4(text) for text in texts]
+    assert sizes[1] == 94 + 2 and got[1] == 94 / 96
+    assert abs(10_000 / got[0] - sizes[0]) <= 2 and got[0] == got[3] and got[2] == 0

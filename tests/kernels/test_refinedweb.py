@@ -1,6 +1,9 @@
 """RefinedWeb's line rules: equal to a slow reference that does what DCLM's modifiers.py says."""
 
+import json
 import re
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusforge import rules
+from corpusforge.kernels import addresses
 from corpusforge.kernels.refinedweb import LIMITED, RULES, edit
 
 LIMITS = dict(zip(LIMITED, (2.0, 0.5, 0.999999, 2.0), strict=True))
@@ -24,12 +28,41 @@ PIECES = {
 }
 
 
+MORE = r"[-a-zA-Z0-9()@:%_\+.~#?&//=]*"
+IPV4 = re.compile(
+    rf"\s{{0,10}}\b((https?|ftp)://)?(?:[0-2]?[0-9]{{1,2}}\.){{3}}[0-2]?[0-9]{{1,2}}{MORE}"
+)
+
+
+@cache
+def named_addresses() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """DCLM's expressions: what a text must begin with, and an address with a domain."""
+    names = json.loads((Path(addresses.__file__).parent / "top_level_domains.json").read_text())
+    domains = "|".join(" ".join(names["names"]).split())
+    host = rf"(?:((https?|ftp)://))?[-a-zA-Z0-9@:%._\+~#=]{{1,256}}\.({domains})\b"
+    return re.compile(f"(?:{domains})", re.I), re.compile(rf"\s{{0,10}}{host}({MORE})")
+
+
+def without_addresses(text: str) -> tuple[str, int]:
+    """What url_removal_modifier leaves, and how many it cuts."""
+    begin, named = named_addresses()
+    one = 0
+    if begin.match(text):
+        text, one = named.subn("", text)
+    text, two = IPV4.subn("", text)
+    return text, one + two
+
+
 def reference(text: str, limits: dict[str, float]) -> tuple[str, list[int]]:
     """The text that is left, and what each rule did."""
     did = []
     for rule in RULES:
         if rule not in limits:
             did.append(0)
+            continue
+        if rule == "urls":
+            text, cut = without_addresses(text)
+            did.append(cut)
             continue
         if rule == "max_newlines":
             before = len(text)
@@ -79,6 +112,50 @@ PARTS = st.sampled_from(
 )
 
 
+ADDRESSES = st.sampled_from(
+    [
+        *(
+            "http://",
+            "https://",
+            "ftp://",
+            "www.",
+            ".com",
+            ".de",
+            ".org/a?b=(c)",
+            "com",
+            "the",
+            ".",
+        ),
+        *(
+            "1.2.3.4",
+            "255.",
+            "12.",
+            "300.",
+            "7",
+            "/",
+            ":",
+            "@",
+            " ",
+            "\n",
+            "\u3000",
+            "x",
+            "é",
+            "中国",
+        ),
+        *(".中国", "_", "a" * 255, "b" * 300, " " * 12),
+    ]
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(ADDRESSES, max_size=25).map("".join))
+def test_addresses_equal_the_regular_expressions(text: str) -> None:
+    """Also long hosts, schemes inside words, white space before them, numbers of four parts."""
+    for one in (text, "in " + text):
+        left, counts, _ = edit(pa.array([one]), {"urls": 0.0}, "unicode")
+        assert (left[0].as_py(), counts[0, 0]) == without_addresses(one)
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PARTS, max_size=40).map("".join), st.sets(st.sampled_from(RULES)))
 def test_any_rules_equal_the_slow_reference(text: str, chosen: set[str]) -> None:
@@ -119,7 +196,7 @@ def test_share_of_words_and_nulls() -> None:
 
 
 def test_the_set_has_every_line_rule() -> None:
-    """Newlines are cut earlier, by a set of their own."""
-    chosen = rules.choose({"dialect": "dclm", "use": ["newlines", "refinedweb"]})
+    """Addresses and newlines are cut earlier, by a set of their own."""
+    chosen = rules.choose({"dialect": "dclm", "use": ["urls-newlines", "refinedweb"]})
     assert [rule.name for rule in chosen.edits] == list(RULES)
     assert chosen.rules[-1].signal == "refinedweb:refinedweb_removed_word_ratio"

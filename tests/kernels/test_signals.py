@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusforge.kernels.signals import SIGNALS, measure
+from corpusforge.kernels.signals import SIGNALS, measure, sizes
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -179,6 +179,16 @@ def test_texts_are_measured_apart(texts: list[str | None], cut: int) -> None:
         np.testing.assert_array_equal(values, joined)
         nothing = np.isnan(values) if values.dtype == np.float64 else values == 0
         assert all(nothing[place] for place, text in enumerate(texts) if text is None)
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | TEXTS | st.text("aé1_ 語๑\u0301\u0e31-"), max_size=8))
+def test_sizes_are_the_same_signals(texts: list[str | None]) -> None:
+    """Counted without the rest: words of scripts with and without spaces, marks, nulls."""
+    column = pa.array(texts, pa.string())
+    whole = measure(column)
+    for name, values in sizes(column).items():
+        np.testing.assert_array_equal(values, whole[name])
 
 
 def test_words_by_hand() -> None:

@@ -81,8 +81,13 @@ def test_presets_are_specs_whose_rules_load() -> None:
     assert orders["fineweb"] == ["gopher-repetition", "gopher-quality", "c4-no-punct", "fineweb"]
     assert orders["gopher"] == ["gopher-quality", "gopher-repetition"]
     assert orders["dclm-heuristic"] == [
-        *("newlines", "gopher-quality", "gopher-repetition", "refinedweb")
+        *("urls-newlines", "gopher-quality", "gopher-repetition", "refinedweb")
     ]
+    fineweb = load(CleanSpec, file="fineweb")
+    d = fineweb.dedup
+    assert (d.near, d.bands, d.rows, d.ngram) == ("minhash", 14, 8, 5)
+    assert (fineweb.pii.mask, fineweb.pii.dialect) == (["email", "ip"], "datatrove")
+    assert (fineweb.language.keep, fineweb.language.min_score) == (["en"], 0.65)
     assert {"c4", "minimal"} <= set(orders)
 
 

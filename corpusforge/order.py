@@ -15,7 +15,10 @@ import numpy as np
 
 from corpusforge.kernels.feistel import invert, permute
 
-WHOLE = 1 << 24  # a share is an integer of 2^24: exact in int64 up to position 2^39
+_BITS = 24
+WHOLE = 1 << _BITS  # a share is an integer of 2^24: exact in int64 up to position 2^39
+LAST = 1 << 39
+_GOLDEN = 10_368_889  # WHOLE / golden ratio
 
 
 def shares(weights: Sequence[float]) -> tuple[int, ...]:
@@ -36,7 +39,7 @@ class Order:
 
     def at(self, position: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and their epochs, int64 [count] each, at ``position`` and on."""
-        assert position + count < 1 << 39, "shares are exact up to here"
+        assert position + count < LAST, "shares are exact up to here"
         rows, epochs = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
         for stream, places, start in self._streams(position, count):
             first, last = self.bounds[stream : stream + 2]
@@ -52,8 +55,8 @@ class Order:
     def read(self, position: int) -> list[int]:
         """Rows of each stream that were read before ``position``."""
         counts, left = [], position
-        for share in self.shares:
-            counts.append(left * share // WHOLE)
+        for stream, share in enumerate(self.shares):
+            counts.append(left * share + _phase(stream) >> _BITS)
             left -= counts[-1]
         return counts
 
@@ -87,12 +90,18 @@ class Order:
     def _streams(self, position: int, count: int) -> Iterator[tuple[int, np.ndarray, int]]:
         """Yield each stream that is read, its places in [0, count), its counter at the first.
 
-        A stream of share w takes place g of what is left where floor((g + 1) w) > floor(g w), so
-        the share holds within one row at every position.
+        Stream s of share w takes place g of what is left where floor((g + 1) w + p) is over
+        floor(g w + p). The phases p are spread evenly: with equal ones, many small streams would
+        all be late, and the last stream would have the rows of all of them.
         """
         places, start = np.arange(count), position
         for stream, share in enumerate(self.shares):
-            before = np.arange(start, start + len(places) + 1) * share // WHOLE
+            if share == WHOLE:
+                if len(places):
+                    yield stream, places, start
+                return
+            passed = np.arange(start, start + len(places) + 1) * share
+            before = passed + _phase(stream) >> _BITS
             taken = before[1:] > before[:-1]
             if taken.any():
                 yield stream, places[taken], int(before[0])
@@ -112,7 +121,14 @@ class Order:
 
     def _position(self, stream: int, counter: int) -> int:
         """Position at which a stream's counter is ``counter`` and read: `_streams` inverted."""
-        position = -(-(counter + 1) * WHOLE // self.shares[stream]) - 1
-        for share in reversed(self.shares[:stream]):
-            position = position * WHOLE // (WHOLE - share)
+        last = stream == len(self.shares) - 1
+        phase = 0 if last else _phase(stream)
+        position = -((phase - (counter + 1) * WHOLE) // self.shares[stream]) - 1
+        for before in reversed(range(stream)):
+            free = WHOLE - self.shares[before]
+            position = (position * WHOLE + _phase(before)) // free
         return position
+
+
+def _phase(stream: int) -> int:
+    return stream * _GOLDEN % WHOLE

@@ -13,17 +13,18 @@ from itertools import pairwise
 
 import numpy as np
 
+from corpusforge.errors import UsageError
 from corpusforge.kernels.feistel import invert, permute
 
 _BITS = 24
 WHOLE = 1 << _BITS  # a share is an integer of 2^24: exact in int64 up to position 2^39
-LAST = 1 << 39
+LAST = (1 << 39) - 1
 _GOLDEN = 10_368_889  # WHOLE / golden ratio
 
 
 def shares(weights: Sequence[float]) -> tuple[int, ...]:
     """Share (of 2^24) of each stream in what the streams before it leave; the last takes all."""
-    left = [sum(weights[index:]) for index in range(len(weights))]
+    left = np.cumsum(weights[::-1])[::-1].tolist()
     parts = [round(WHOLE * weight / rest) for weight, rest in zip(weights, left, strict=True)]
     return (*(min(max(part, 1), WHOLE - 1) for part in parts[:-1]), WHOLE)
 
@@ -38,8 +39,12 @@ class Order:
     block: int = 1  # rows that are read together: blocks in Feistel order, then the rows of each
 
     def at(self, position: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and their epochs, int64 [count] each, at ``position`` and on."""
-        assert position + count < LAST, "shares are exact up to here"
+        """Rows and their epochs, int64 [count] each, at ``position`` and on.
+
+        Raises UsageError for positions that are negative or over 2^39.
+        """
+        if not 0 <= position <= LAST - count:
+            raise UsageError(f"position {position}", expected=f"0 to {LAST - count} rows")
         rows, epochs = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
         for stream, places, start in self._streams(position, count):
             first, last = self.bounds[stream : stream + 2]

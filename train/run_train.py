@@ -30,6 +30,12 @@ def run_train(
     quiet: bool,
 ) -> manifest.Manifest:
     """Train in ``output``; see ``corpusforge.api.train``."""
+    if spec.data.by == "folder":  # as the manifest names them, wherever it will be read
+        named = {
+            key: {str(Path(name).resolve()): value for name, value in getattr(spec, key).items()}
+            for key in ("weights", "epochs")
+        }
+        spec = spec.model_copy(update=named)
     parents = [
         {"path": str(Path(folder).resolve()), "content": manifest.read(folder, "tokenize").content}
         for folder in folders

@@ -35,7 +35,6 @@ from .schedule import learning_rate
 Progress = Callable[[dict[str, Any]], None]
 
 PLANS = "plans"
-VERIFIED = "verified.json"
 TOKENIZER = "tokenizer"
 CONTINUATIONS = 3
 PROMPT_TOKENS = 16
@@ -113,7 +112,6 @@ class Trainer:
         self.root, self.spec, self.report = root, spec, report
         plans = str(root / PLANS)
         self.loader = training_rows(folders, spec, plans)
-        self.loader.tokens.verify(str(root / PLANS / VERIFIED))
         self.heldout = heldout_loader(folders, spec, plans) if spec.data.heldout else None
         tokenizer = self.loader.tokens.tokenizer
         self.objective = objective(spec)

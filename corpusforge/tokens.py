@@ -124,14 +124,15 @@ class Tokens:
         found = np.concatenate(parts)
         known = sorted(seen)
         if (found < 0).any():
-            left = [value for value in known if value not in place and "*" not in place]
+            left = [f"'{value}'" for value in known if value not in place]
             raise SpecError(
                 f"weights leaves out the {by} {', '.join(left[:5])}",
                 remedy='give each a weight, or all others one by "*"',
             )
         for index, name in enumerate(names):
             if name != "*" and not (found == index).any():
-                raise SpecError(f"weights names '{name}', no {by}", remedy=nearest(name, known))
+                remedy = nearest(name, known) if any(known) else f"no document has a {by}"
+                raise SpecError(f"weights names '{name}', no {by}", remedy=remedy)
         return found
 
     def verify(self, memory: str | None = None) -> None:

@@ -44,7 +44,8 @@ def run_train(
     with RunFolder(output, "train", spec, fresh=fresh) as run:
         if manifest.finished(run.root):
             done = manifest.read(run.root, "train")
-            if [p["content"] for p in done.facts["parents"]] == [p["content"] for p in parents]:
+            before = sorted(parent["content"] for parent in done.facts["parents"])
+            if before == sorted(parent["content"] for parent in parents):
                 if lost := manifest.whole(run.root, done):
                     raise AccountingError(
                         "a file is missing or has another length",

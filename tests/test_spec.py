@@ -74,7 +74,7 @@ def test_overrides_win_over_the_file(tmp_path):
 
 
 def test_a_folder_is_no_spec_and_a_byte_order_mark_is_no_key(tmp_path, monkeypatch):
-    """A shipped name is found beside a folder of that name; editors may begin a file with U+FEFF."""
+    """A shipped name is found beside a folder of that name; a file may begin with U+FEFF."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "gpt-mini").mkdir()
     shipped = specs.load(specs.TrainSpec, file="gpt-mini")

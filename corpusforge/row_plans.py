@@ -102,13 +102,7 @@ class Plan:
         try:
             with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
                 return _read(reader.get_batch(0))
-        except (
-            OSError,
-            TypeError,
-            ValueError,
-            LookupError,
-            pa.ArrowException,
-        ) as error:  # pyarrow's are among them
+        except (OSError, TypeError, ValueError, KeyError, pa.ArrowException) as error:
             raise RunError(f"not a plan: {error}", file=str(path), remedy="delete it") from None
 
     def _make(self, tokens: Tokens) -> pa.RecordBatch:
@@ -116,14 +110,17 @@ class Plan:
         stream = tokens.streams(self.by, self.names) if self.by else None
         parts, bounds = [], [0]
         for index in range(max(1, len(self.names))):
-            mine = lengths if stream is None else np.where(stream == index, lengths, 0)
-            part = self._packed(mine)
-            if len(part.offsets) == 1:
+            mine = None if stream is None else np.flatnonzero(stream == index)
+            sizes = lengths if mine is None else lengths[mine]
+            if not sizes.any():
                 where = f" of {self.names[index]}" if self.names else ""
                 raise InputError(
                     f"the {self.split} split holds none of the documents{where}",
                     remedy="change data.heldout or tokenize more documents",
                 )
+            part = self._packed(sizes)
+            if mine is not None:
+                part = part._replace(document=mine[part.document])
             parts.append(part)
             bounds.append(bounds[-1] + len(part.offsets) - 1)
         rows = _joined(parts)

@@ -276,15 +276,10 @@ def _map(folder: str, shard: Shard) -> list[pa.RecordBatch]:
             one.validate()
             for name in ("ids", "source", "language"):
                 one.column(name).validate(full=True)  # offsets and codes: what kernels trust
-            if one.column("ids").null_count or one.column("bytes").null_count:
+            ids, size_of = one.column("ids"), one.column("bytes")
+            if ids.null_count or ids.values.null_count or size_of.null_count:
                 raise TypeError("column 'ids' or 'bytes' holds nulls")
-    except (
-        OSError,
-        TypeError,
-        ValueError,
-        LookupError,
-        pa.ArrowException,
-    ) as error:  # pyarrow's are among them
+    except (OSError, TypeError, ValueError, KeyError, pa.ArrowException) as error:
         raise InputError(f"not a token shard: {error}", file=str(path), remedy=_AGAIN) from None
     rows = sum(one.num_rows for one in batches)
     if (rows, size) != (shard.rows, shard.bytes):

@@ -2,7 +2,8 @@
 
 rows = TokenRows(["run/tok"], sequence=1024, batch=64, rank=rank, world=world)
 for batch in DataLoader(rows, batch_size=None, num_workers=2):
-    model(batch["input_ids"], labels=batch["labels"])
+    logits = model(batch["input_ids"], position_ids=batch["position_ids"]).logits
+    loss = cross_entropy(logits.flatten(0, 1), batch["labels"].flatten())
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from .schedule import learning_rate
 Progress = Callable[[dict[str, Any]], None]
 
 PLANS = "plans"
+VERIFIED = "verified.json"
 TOKENIZER = "tokenizer"
 CONTINUATIONS = 3
 PROMPT_TOKENS = 16
@@ -112,6 +113,7 @@ class Trainer:
         self.root, self.spec, self.report = root, spec, report
         plans = str(root / PLANS)
         self.loader = training_rows(folders, spec, plans)
+        self.loader.tokens.verify(str(root / PLANS / VERIFIED))
         self.heldout = heldout_loader(folders, spec, plans) if spec.data.heldout else None
         tokenizer = self.loader.tokens.tokenizer
         self.objective = objective(spec)

@@ -7,9 +7,9 @@ the documents of any step are recomputed instead of logged.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -18,11 +18,14 @@ import pyarrow as pa
 from corpusforge.errors import InputError, RunError, SpecError, UsageError
 from corpusforge.kernels import pairing
 from corpusforge.kernels.packing import Rows, fill
-from corpusforge.order import Order, shares
-from corpusforge.row_plans import Plan, stream_names, width
+from corpusforge.manifest import canonical
+from corpusforge.order import LAST, Order, shares
+from corpusforge.row_plans import Plan, weighted, width
+from corpusforge.shard import join
 from corpusforge.tokens import Tokens
 
-VERSION = 2  # of states
+VERIFIED = "verified.json"  # in a folder of plans: the shards that were verified
+VERSION = 3  # of states
 _SCAN = 1 << 16  # rows that are looked at together
 
 
@@ -61,7 +64,7 @@ class TokenLoader:
         mixed: str,
         around: tuple[int, int],
     ) -> None:
-        """See ``open``; ``mixed`` says in what shares the streams are read."""
+        """See ``open``; ``mixed`` stands for the streams and their shares."""
         self.tokens, self.plan, self.order, self.pieces = tokens, plan, order, rows
         self.sequence = width(plan.packing, plan.sequence)
         self.global_batch, self.around, self.mixed = batch, around, mixed
@@ -88,7 +91,8 @@ class TokenLoader:
         """Map ``folders`` and plan the rows of ``split`` ("train" or "heldout").
 
         ``sequence`` is tokens a row, ``batch`` rows a step over all ranks, ``heldout`` a share of
-        the documents. The plan is stored in, or found in, ``plan_folder`` if that is given.
+        the documents. The plan is stored in, or found in, ``plan_folder`` if that is given; then
+        the shards are verified before, see `Tokens.verify`, which notes there what it has seen.
 
         Without ``weights`` the folders are one corpus; with them each folder, ``source`` or
         ``language`` (``by``) is a stream, read in these shares for as many epochs as that takes.
@@ -96,18 +100,15 @@ class TokenLoader:
         with 1 is read once. ``block`` rows are read together, which storage that is slow at random
         access needs. ``around`` are the ids of [CLS] and [SEP] in rows of packing "pairs".
 
-        Raises SpecError for another packing or wrong weights, InputError for an empty split, and
-        what `Tokens.open` raises.
+        Raises SpecError for settings out of range or wrong weights, InputError for an empty split,
+        and what `Tokens.open` raises.
         """
-        width(packing, sequence)
         if weights and epochs:
             raise SpecError("both weights and epochs are given", remedy="leave one out")
-        tokens = Tokens.open(folders)
-        given = dict(weights or epochs or {})
-        names = stream_names(tokens, by, given) if given else ()
-        if by == "folder":
-            given = {str(Path(name)): weight for name, weight in given.items()}
-        values = [given[str(Path(name)) if by == "folder" else name] for name in names] or [1.0]
+        if batch < 1:
+            raise SpecError(f"a batch of {batch} rows", expected="1 or more")
+        tokens, given = Tokens.open(folders), weights or epochs
+        names, values = weighted(tokens, by, given) if given else ((), [1.0])
         plan = Plan(
             data=tokens.data,
             sequence=sequence,
@@ -118,11 +119,15 @@ class TokenLoader:
             names=names,
             block=block,
         )
+        if plan_folder:  # a plan that is made of damaged shards would outlive them
+            tokens.verify(join(plan_folder, VERIFIED))
         rows, bounds = plan.rows(tokens, plan_folder)
         if epochs:
             values = [v * n for v, n in zip(values, np.diff(bounds).tolist(), strict=True)]
-        mixed = f" {by} {shares(values)}" if names else ""
         order = Order(bounds, shares(values), seed, block)
+        streams = [] if by == "folder" else names  # folders are known by their data
+        mixture = hashlib.sha256(canonical([streams, order.shares]).encode()).hexdigest()
+        mixed = f" {by} {mixture[:16]}" if names else ""
         return cls(tokens, plan, order, rows, batch=batch, mixed=mixed, around=around)
 
     @property
@@ -134,14 +139,16 @@ class TokenLoader:
         """Part ``rank`` of ``world`` equal parts of the global batch that begins at ``position``.
 
         Slices of gradient accumulation are parts of a larger world. Raises UsageError where
-        ``world`` does not divide the batch.
+        ``world`` does not divide the batch or has no such ``rank``.
         """
-        count, rest = divmod(self.global_batch, world)
-        if rest:
+        if world < 1 or self.global_batch % world:
             raise UsageError(
                 f"a batch of {self.global_batch} rows cannot be cut into {world} equal parts",
                 remedy="change run.batch, run.accumulate or the number of processes",
             )
+        if not 0 <= rank < world:
+            raise UsageError(f"rank {rank}", expected=f"0 to {world - 1}")
+        count = self.global_batch // world
         rows, epochs = self.order.at(position + rank * count, count)
         shape = (count, self.sequence)
         inputs, targets = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.int64)
@@ -195,7 +202,8 @@ class TokenLoader:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on where ``state`` was taken; with another batch size too, since the order is by row.
 
-        Raises RunError where version, data, plan or seed is another, naming both.
+        Raises RunError where version, data, plan or seed is another, naming both, and for a
+        position that no run reaches.
         """
         for key, mine in self.state().items():
             if key not in state:
@@ -206,7 +214,10 @@ class TokenLoader:
                     expected=str(mine),
                     remedy="give the token folders and data spec it was taken with, or start anew",
                 )
-        self.position = int(state["position"])
+        position = state["position"]
+        if type(position) is not int or not 0 <= position <= LAST:
+            raise RunError(f"the state has position {position!r}", expected=f"0 to {LAST}")
+        self.position = position
 
     # -- provenance ----------------------------------------------------------------------------
 

@@ -13,14 +13,18 @@ from itertools import pairwise
 
 import numpy as np
 
+from corpusforge.errors import UsageError
 from corpusforge.kernels.feistel import invert, permute
 
-WHOLE = 1 << 24  # a share is an integer of 2^24: exact in int64 up to position 2^39
+_BITS = 24
+WHOLE = 1 << _BITS  # a share is an integer of 2^24: exact in int64 up to position 2^39
+LAST = (1 << 39) - 1
+_GOLDEN = 10_368_889  # WHOLE / golden ratio
 
 
 def shares(weights: Sequence[float]) -> tuple[int, ...]:
     """Share (of 2^24) of each stream in what the streams before it leave; the last takes all."""
-    left = [sum(weights[index:]) for index in range(len(weights))]
+    left = np.cumsum(weights[::-1])[::-1].tolist()
     parts = [round(WHOLE * weight / rest) for weight, rest in zip(weights, left, strict=True)]
     return (*(min(max(part, 1), WHOLE - 1) for part in parts[:-1]), WHOLE)
 
@@ -35,8 +39,12 @@ class Order:
     block: int = 1  # rows that are read together: blocks in Feistel order, then the rows of each
 
     def at(self, position: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and their epochs, int64 [count] each, at ``position`` and on."""
-        assert position + count < 1 << 39, "shares are exact up to here"
+        """Rows and their epochs, int64 [count] each, at ``position`` and on.
+
+        Raises UsageError for positions that are negative or over 2^39.
+        """
+        if not 0 <= position <= LAST - count:
+            raise UsageError(f"position {position}", expected=f"0 to {LAST - count} rows")
         rows, epochs = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
         for stream, places, start in self._streams(position, count):
             first, last = self.bounds[stream : stream + 2]
@@ -52,8 +60,8 @@ class Order:
     def read(self, position: int) -> list[int]:
         """Rows of each stream that were read before ``position``."""
         counts, left = [], position
-        for share in self.shares:
-            counts.append(left * share // WHOLE)
+        for stream, share in enumerate(self.shares):
+            counts.append(left * share + _phase(stream) >> _BITS)
             left -= counts[-1]
         return counts
 
@@ -87,12 +95,18 @@ class Order:
     def _streams(self, position: int, count: int) -> Iterator[tuple[int, np.ndarray, int]]:
         """Yield each stream that is read, its places in [0, count), its counter at the first.
 
-        A stream of share w takes place g of what is left where floor((g + 1) w) > floor(g w), so
-        the share holds within one row at every position.
+        Stream s of share w takes place g of what is left where floor((g + 1) w + p) is over
+        floor(g w + p). The phases p are spread evenly: with equal ones, many small streams would
+        all be late, and the last stream would have the rows of all of them.
         """
         places, start = np.arange(count), position
         for stream, share in enumerate(self.shares):
-            before = np.arange(start, start + len(places) + 1) * share // WHOLE
+            if share == WHOLE:
+                if len(places):
+                    yield stream, places, start
+                return
+            passed = np.arange(start, start + len(places) + 1) * share
+            before = passed + _phase(stream) >> _BITS
             taken = before[1:] > before[:-1]
             if taken.any():
                 yield stream, places[taken], int(before[0])
@@ -112,7 +126,14 @@ class Order:
 
     def _position(self, stream: int, counter: int) -> int:
         """Position at which a stream's counter is ``counter`` and read: `_streams` inverted."""
-        position = -(-(counter + 1) * WHOLE // self.shares[stream]) - 1
-        for share in reversed(self.shares[:stream]):
-            position = position * WHOLE // (WHOLE - share)
+        last = stream == len(self.shares) - 1
+        phase = 0 if last else _phase(stream)
+        position = -((phase - (counter + 1) * WHOLE) // self.shares[stream]) - 1
+        for before in reversed(range(stream)):
+            free = WHOLE - self.shares[before]
+            position = (position * WHOLE + _phase(before)) // free
         return position
+
+
+def _phase(stream: int) -> int:
+    return stream * _GOLDEN % WHOLE

@@ -6,8 +6,8 @@ where they lie when they are asked for.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,7 +22,7 @@ from corpusforge.errors import InputError, SpecError, UsageError, nearest
 from corpusforge.kernels.packing import Shards
 from corpusforge.manifest import Manifest, read
 from corpusforge.schema import check, tokens_schema
-from corpusforge.shard import AtomicFile, Shard, file_sha256, join
+from corpusforge.shard import Shard, file_sha256, join, read_json, write_json
 
 _SOURCES = 16  # sources that are told apart where losses are given by source
 _AGAIN = "run `forge tokenize` again"
@@ -124,14 +124,15 @@ class Tokens:
         found = np.concatenate(parts)
         known = sorted(seen)
         if (found < 0).any():
-            left = [value for value in known if value not in place and "*" not in place]
+            left = [f"'{value}'" for value in known if value not in place]
             raise SpecError(
                 f"weights leaves out the {by} {', '.join(left[:5])}",
                 remedy='give each a weight, or all others one by "*"',
             )
         for index, name in enumerate(names):
             if name != "*" and not (found == index).any():
-                raise SpecError(f"weights names '{name}', no {by}", remedy=nearest(name, known))
+                remedy = nearest(name, known) if any(known) else f"no document has a {by}"
+                raise SpecError(f"weights names '{name}', no {by}", remedy=remedy)
         return found
 
     def verify(self, memory: str | None = None) -> None:
@@ -140,14 +141,15 @@ class Tokens:
         With ``memory``, a file, shards that it names with their present size and time of change
         were checked before and are not read again. Raises InputError naming the first bad shard.
         """
-        known: dict[str, list[int]] = {}
-        if memory and Path(memory).exists():
-            known = json.loads(Path(memory).read_text(encoding="utf-8"))
+        known: dict[str, list[int]] = (read_json(memory) if memory else None) or {}
         seen = {}
         for folder in self.folders:
             for shard in read(folder, "tokenize").in_folder("tokens"):
                 status = Path(join(folder, shard.name)).stat()
-                key, value = f"{folder} {shard.sha256}", [status.st_size, status.st_mtime_ns]
+                key, value = (
+                    f"{Path(folder).resolve()} {shard.sha256}",
+                    [status.st_size, status.st_mtime_ns],
+                )
                 seen[key] = value
                 if known.get(key) != value and file_sha256(folder, shard.name)[1] != shard.sha256:
                     raise InputError(
@@ -170,9 +172,8 @@ class Tokens:
                     remedy=_AGAIN,
                 )
         if memory:
-            file = AtomicFile(memory)
-            file.write(json.dumps(seen).encode())
-            file.commit()
+            with contextlib.suppress(OSError):  # of a folder that is read-only
+                write_json(memory, seen)
 
     def numbers(self, document: bytes) -> np.ndarray:
         """Numbers int64 [n] of the documents with this id (16 bytes)."""
@@ -251,11 +252,11 @@ def _agree(found: Sequence[tuple[Manifest, str]]) -> None:
     for (before, one), (after, other) in pairwise(found):
         mine, theirs = before.facts["tokenizer"], after.facts["tokenizer"]
         for key in ("vocab_size", "eot", "digest"):
-            if mine[key] != theirs[key]:
+            if mine.get(key) != theirs.get(key):
                 raise InputError(
-                    f"tokenizer {key} {theirs[key]}",
+                    f"tokenizer {key} {theirs.get(key)}",
                     file=other,
-                    expected=f"{mine[key]} as in {one}",
+                    expected=f"{mine.get(key)} as in {one}",
                     remedy="tokenize both with one tokenizer",
                 )
         if before.content == after.content:
@@ -273,9 +274,12 @@ def _map(folder: str, shard: Shard) -> list[pa.RecordBatch]:
         for one in batches:
             check(one, tokens_schema(32 if wide else 16))
             one.validate()
-            if one.column("ids").null_count or one.column("bytes").null_count:
+            for name in ("ids", "source", "language"):
+                one.column(name).validate(full=True)  # offsets and codes: what kernels trust
+            ids, size_of = one.column("ids"), one.column("bytes")
+            if ids.null_count or ids.values.null_count or size_of.null_count:
                 raise TypeError("column 'ids' or 'bytes' holds nulls")
-    except (OSError, TypeError, pa.ArrowInvalid) as error:
+    except (OSError, TypeError, ValueError, KeyError, pa.ArrowException) as error:
         raise InputError(f"not a token shard: {error}", file=str(path), remedy=_AGAIN) from None
     rows = sum(one.num_rows for one in batches)
     if (rows, size) != (shard.rows, shard.bytes):

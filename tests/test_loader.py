@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from token_folders import BATCH, EOT, every_piece, load, same, take, write
 
-from corpusforge.errors import ForgeError, RunError, SpecError, UsageError
+from corpusforge.errors import ForgeError, InputError, RunError, SpecError, UsageError
 from corpusforge.kernels.packing import IGNORED
 
 LENGTHS = np.maximum(1, np.random.default_rng(3).lognormal(3, 1, 300)).astype(np.int64)
@@ -106,6 +107,9 @@ def test_ranks_see_parts_of_one_batch(folder):
             assert np.array_equal(np.concatenate([getattr(part, name) for part in parts]), value)
     with pytest.raises(UsageError, match="cannot be cut into 5 equal parts"):
         loader.batch(0, 0, 5)
+    for rank, world in ((2, 2), (-1, 2), (0, 0)):
+        with pytest.raises(UsageError, match=r"rank|cannot be cut"):
+            loader.batch(0, rank, world)
 
 
 @settings(max_examples=25, deadline=None)
@@ -174,22 +178,101 @@ def test_state_is_small_and_refuses_other_data(folder, tmp_path):
         load(folder, seed=6).load_state(state)
     with pytest.raises(RunError, match="'seed' is missing"):
         loader.load_state({key: value for key, value in state.items() if key != "seed"})
+    for position in (-1, 1.5, "7", None, 1 << 40):
+        with pytest.raises(RunError, match=r"position .*expected 0 to"):
+            loader.load_state({**state, "position": position})
+
+
+def test_a_mixture_is_part_of_the_state(tmp_path):
+    """Other streams of the same shares are refused, and 400 streams are under 1 KB."""
+    folder = write(tmp_path, "tok", [20] * 400, source=lambda number: f"file{number}")
+    names = [f"file{number}" for number in range(400)]
+    one, other = (load(folder, by="source", weights={name: 1.0, "*": 1.0}) for name in names[:2])
+    one.load_state(load(folder, by="source", weights={"*": 2.0, "file0": 2.0}).state())
+    with pytest.raises(RunError, match=r"plan bestfit 32 .*; expected bestfit 32 "):
+        other.load_state(one.state())
+    many = load(folder, by="source", weights=dict.fromkeys(names, 1.0))
+    many.position = 10**9
+    assert len(json.dumps(many.state())) < 1024
 
 
 def test_plan_is_stored_once_and_found(folder, tmp_path):
     """A stored plan is read instead of made again, one file a key, and gives the same batches."""
     plain, stored = load(folder), load(folder, plan_folder=str(tmp_path))
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("plan-*")
     before = file.stat()
     found = load(folder, plan_folder=str(tmp_path))
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert same(next(plain), next(stored)) and same(next(found), plain.batch(0))
     load(folder, plan_folder=str(tmp_path), sequence=16)
     load(folder, plan_folder=str(tmp_path), split="heldout", heldout=0.1)
-    assert len(list(tmp_path.iterdir())) == 3
-    file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(RunError, match=r"not a plan.*delete it"):
-        load(folder, plan_folder=str(tmp_path))
+    assert len(list(tmp_path.glob("plan-*"))) == 3
+    whole, middle = file.read_bytes(), file.stat().st_size // 2
+    changed = bytes([whole[middle] ^ 1])
+    for spoilt in (whole[:100], whole[:middle], whole[:middle] + changed + whole[middle + 1 :]):
+        file.write_bytes(spoilt)
+        with pytest.raises(RunError, match=r"not a plan.*delete it"):
+            load(folder, plan_folder=str(tmp_path))
+
+
+def test_plan_is_found_wherever_the_folder_lies(folder, tmp_path):
+    """Token folders that moved, and weights that name them by another path, mean the same plan."""
+    plans, moved = str(tmp_path / "plans"), tmp_path / "moved"
+    other = write(tmp_path, "more", [9] * 80, first=20_000)
+    shutil.copytree(folder, moved)
+    one = load(folder, other, weights={folder: 1.0, other: 2.0}, plan_folder=plans)
+    two = load(str(moved), other, weights={f"{moved}/x/..": 1.0, other: 2.0}, plan_folder=plans)
+    two.load_state(one.state())
+    assert same(next(one), next(two)) and len(list(Path(plans).glob("plan-*"))) == 1
+
+
+def test_no_plan_is_made_of_damaged_shards(tmp_path):
+    """Where plans are kept the shards are verified first: a wrong plan would outlive the damage."""
+    folder, plans = write(tmp_path, "tok", [30] * 90), tmp_path / "plans"
+    shard = Path(folder) / "tokens" / "part-00001.arrow"
+    data = bytearray(shard.read_bytes())
+    at = data.index(np.array([0, 30, 60], dtype=np.int64).tobytes())
+    data[at + 8] = 31
+    shard.write_bytes(data)
+    assert load(folder).rows, "no structure is off"
+    with pytest.raises(InputError, match="the checksum is not that of the manifest"):
+        load(folder, plan_folder=str(plans))
+    assert not list(plans.glob("plan-*"))
+    data[at + 8 : at + 16] = np.int64(-1).tobytes()
+    shard.write_bytes(data)
+    with pytest.raises(InputError, match=r"part-00001.arrow: not a token shard"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sequence": 0},
+        {"sequence": 1 << 30},
+        {"sequence": 4, "packing": "pairs"},
+        {"batch": 0},
+        {"heldout": 1.0},
+        {"heldout": float("nan")},
+        {"split": "test"},
+        {"block": 0},
+        {"by": "colour", "weights": {"red": 1.0}},
+        {"by": "source", "weights": {"tok": float("inf")}},
+        {"by": "source", "weights": {"tok": float("nan")}},
+    ],
+)
+def test_settings_out_of_range(folder, changes):
+    """Each is refused before anything is planned, in one line."""
+    with pytest.raises(SpecError) as caught:
+        load(folder, **changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sequence", [1, 9_000, 100_000])
+def test_rows_of_one_token_and_of_all(folder, sequence):
+    """The shortest rows, and rows longer than all documents together."""
+    loader = load(folder, sequence=sequence, batch=2)
+    assert sum(every_piece(loader).column("length").to_pylist()) == LENGTHS.sum()
+    assert next(loader).inputs.shape == (2, sequence)
 
 
 def test_documents_of_a_batch(folder):

@@ -79,6 +79,9 @@ def test_wrong_streams_are_refused(folder):
             load(folder, by="language", weights=weights)
     with pytest.raises(InputError, match="none of the documents of books"):
         load(folder, by="source", weights={"web": 1, "books": 1}, split="heldout", heldout=1e-9)
+    for block in (1, 8):
+        with pytest.raises(InputError, match=r"none of the documents of \*"):
+            load(folder, by="source", weights={"web": 1, "books": 1, "*": 1}, block=block)
 
 
 def test_block_order_reads_neighbours(folder):

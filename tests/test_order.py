@@ -81,7 +81,12 @@ def test_read_counts_the_rows_of_each_stream(order, position):
     assert order.read(position) == expected.tolist()
 
 
-@pytest.mark.parametrize("weights", [[1, 1], [7, 2, 1], [0.05, 3, 3, 0.2]])
+RNG = np.random.default_rng(0)
+MANY = [RNG.dirichlet([spread] * count).tolist() for spread in (0.1, 1) for count in (4, 30, 200)]
+TINY = [[0.99e-4] * 100 + [0.9901], [0.4e-4] * 100 + [0.996], [1 / n for n in range(200, 0, -1)]]
+
+
+@pytest.mark.parametrize("weights", [[1, 1], [7, 2, 1], [0.05, 3, 3, 0.2], *TINY, *MANY])
 def test_shares_hold(weights):
     """After 10,000 rows each share is within 0.1 % of its weight; the streams differ in size."""
     bounds = tuple(range(0, 3 * len(weights) + 1, 3))

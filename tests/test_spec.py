@@ -73,6 +73,17 @@ def test_overrides_win_over_the_file(tmp_path):
     assert (spec.dedup.bands, spec.dedup.rows, spec.language.keep) == (20, 8, ["en"])
 
 
+def test_a_folder_is_no_spec_and_a_byte_order_mark_is_no_key(tmp_path, monkeypatch):
+    """A shipped name is found beside a folder of that name; a file may begin with U+FEFF."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gpt-mini").mkdir()
+    shipped = specs.load(specs.TrainSpec, file="gpt-mini")
+    (tmp_path / "mine.toml").write_text("[data]\nsequence = 96\n", encoding="utf-8-sig")
+    assert specs.load(specs.TrainSpec, file="mine.toml").data.sequence == 96
+    (tmp_path / "gpt-mini").rmdir()
+    assert shipped == specs.load(specs.TrainSpec, file="gpt-mini")
+
+
 def test_a_spec_file_that_is_missing_or_broken(tmp_path):
     """One line that names the file."""
     broken = tmp_path / "x.toml"

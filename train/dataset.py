@@ -2,12 +2,14 @@
 
 rows = TokenRows(["run/tok"], sequence=1024, batch=64, rank=rank, world=world)
 for batch in DataLoader(rows, batch_size=None, num_workers=2):
-    model(batch["input_ids"], labels=batch["labels"])
+    logits = model(batch["input_ids"], position_ids=batch["position_ids"]).logits
+    loss = cross_entropy(logits.flatten(0, 1), batch["labels"].flatten())
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,9 +38,10 @@ class TokenRows(IterableDataset[dict[str, Tensor]]):
         world: int = 1,
         **settings: Any,
     ) -> None:
-        self.loader = TokenLoader.open(
-            folders, sequence=sequence, batch=batch, seed=seed, **settings
+        self.open = partial(
+            TokenLoader.open, folders, sequence=sequence, batch=batch, seed=seed, **settings
         )
+        self.loader = self.open()
         self.rank, self.world = rank, world
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
@@ -50,13 +53,21 @@ class TokenRows(IterableDataset[dict[str, Tensor]]):
         while True:
             batch = self.loader.batch(start + number * size, self.rank, self.world)
             number += every
-            if worker is None:
-                self.loader.position = start + number * size
+            self.loader.position = start + (number - first) * size  # of a worker: its own state
             yield {
                 "input_ids": torch.from_numpy(batch.inputs),
                 "labels": torch.from_numpy(batch.targets),
                 "position_ids": torch.from_numpy(batch.positions).long(),
             }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker that is spawned needs: it maps the files anew."""
+        return {**vars(self), "loader": self.loader.state()}
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        """Open the same rows in another process."""
+        vars(self).update(values, loader=values["open"]())
+        self.loader.load_state(values["loader"])
 
     def state_dict(self, batches: int = 0) -> dict[str, Any]:
         """Return the state after ``batches`` more batches than this process itself has iterated.

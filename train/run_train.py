@@ -30,6 +30,12 @@ def run_train(
     quiet: bool,
 ) -> manifest.Manifest:
     """Train in ``output``; see ``corpusforge.api.train``."""
+    if spec.data.by == "folder":  # as the manifest names them, wherever it will be read
+        named = {
+            key: {str(Path(name).resolve()): value for name, value in getattr(spec, key).items()}
+            for key in ("weights", "epochs")
+        }
+        spec = spec.model_copy(update=named)
     parents = [
         {"path": str(Path(folder).resolve()), "content": manifest.read(folder, "tokenize").content}
         for folder in folders
@@ -38,7 +44,8 @@ def run_train(
     with RunFolder(output, "train", spec, fresh=fresh) as run:
         if manifest.finished(run.root):
             done = manifest.read(run.root, "train")
-            if [p["content"] for p in done.facts["parents"]] == [p["content"] for p in parents]:
+            before = sorted(parent["content"] for parent in done.facts["parents"])
+            if before == sorted(parent["content"] for parent in parents):
                 if lost := manifest.whole(run.root, done):
                     raise AccountingError(
                         "a file is missing or has another length",

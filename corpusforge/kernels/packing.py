@@ -200,16 +200,18 @@ def fill(
             tokens = shards.offsets[at + 1] - begin
             size += (length - 1) / tokens * shards.bytes[shards.bytes_at[s] + local]
             begin += shards.ids_at[s] + plan.start[piece]
-            ids = shards.ids[begin : begin + length]
+            # Slices, so that indices run from 0 and the loops become vector instructions.
             last = min(length, sequence - column)  # the row's last token is no input
+            ids, place = shards.ids[begin : begin + last], row_in[column : column + last]
             for j in range(last):
-                row_in[column + j] = ids[j]
+                place[j] = ids[j]
+            ids, place = shards.ids[begin + 1 : begin + length], row_out[column:]
             for j in range(length - 1):
-                row_out[column + j] = ids[j + 1]
+                place[j] = ids[j]
+            count = row_at[column : column + last]
             for j in range(last):
-                row_at[column + j] = j
-            for j in range(last):
-                row_of[column + j] = piece - first
+                count[j] = j
+            row_of[column : column + last] = piece - first
             column += length
             if column <= sequence:
                 row_out[column - 1] = IGNORED

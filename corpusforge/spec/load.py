@@ -86,13 +86,13 @@ def load(
 
 def _read(kind: type[Model], name: str) -> dict[str, Any]:
     path = Path(name)
-    if path.suffix == ".toml" or path.exists():
+    if path.suffix == ".toml" or path.is_file():  # a folder may have the name of a spec
         if not path.exists():
             raise SpecError(
                 "no such spec file", file=name, expected="a TOML file or a shipped name"
             )
         try:
-            return tomllib.loads(path.read_text(encoding="utf-8"))
+            return tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise SpecError(f"not a TOML file: {error}", file=name) from None
     folder = shipped(kind)

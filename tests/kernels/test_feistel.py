@@ -10,11 +10,11 @@ from corpusforge.kernels.feistel import invert, key_schedule, permute, splitmix6
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # uncompiled uint64
 
-LAST = 64 if numba.config.DISABLE_JIT else 2000
+LAST = 64 if numba.config.DISABLE_JIT else 5000
 
 
 def test_bijection_of_every_small_n():
-    """Each n to 2,000: all rows once, and the inverse gives the positions back."""
+    """Each n to 5,000: all rows once, and the inverse gives the positions back."""
     for n in range(1, LAST + 1):
         positions = np.arange(n)
         rows = permute(positions, n, seed=n, epoch=3)
@@ -23,7 +23,7 @@ def test_bijection_of_every_small_n():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(1, 1 << 48), st.integers(0, 1 << 70), st.integers(0, 1 << 40), st.data())
+@given(st.integers(1, (1 << 63) - 1), st.integers(0, 1 << 70), st.integers(0, 1 << 40), st.data())
 def test_inverse_at_large_n(n, seed, epoch, data):
     """Any position of any large n: the row is in range and leads back to the position."""
     positions = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1)), dtype=np.int64)

@@ -1,6 +1,7 @@
 """The IterableDataset face: one order for any number of workers and ranks, exact continuation."""
 
 import json
+import pickle
 import subprocess
 import sys
 from itertools import islice
@@ -53,6 +54,29 @@ def test_goes_on_where_the_state_was_taken(tokens, workers):
     again.load_state_dict(json.loads(json.dumps(state)))
     assert same(take(again, 4, 2 - workers), take(rows(tokens), 13)[9:])
     assert len(whole) == 9 and set(whole[0]) == {"input_ids", "labels", "position_ids"}
+
+
+class Told(TokenRows):
+    """Yields the position that each worker process would save."""
+
+    def __iter__(self):
+        for _ in super().__iter__():
+            yield self.state_dict()["position"]
+
+
+def test_each_worker_saves_its_own_place(tokens):
+    """As loaders do that keep a state of each worker: with it, a worker's next batch is its own."""
+    told = DataLoader(Told([tokens], sequence=16, batch=8), batch_size=None, num_workers=2)
+    assert list(islice(told, 6)) == [16, 16, 32, 32, 48, 48]
+    assert list(islice(Told([tokens], sequence=16, batch=8), 3)) == [8, 16, 24]
+
+
+def test_workers_that_are_spawned(tokens):
+    """What crosses to a new interpreter is where the rows are, not the rows."""
+    dataset = rows(tokens)
+    assert len(pickle.dumps(dataset)) < 4096
+    loader = DataLoader(dataset, None, num_workers=1, multiprocessing_context="spawn")
+    assert same(islice(loader, 2), take(rows(tokens), 2))
 
 
 def test_the_documented_example_runs(tokens, tmp_path):

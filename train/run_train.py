@@ -15,7 +15,7 @@ from corpusforge.errors import AccountingError, RunError
 from corpusforge.run import RunFolder
 from corpusforge.spec import TrainSpec
 
-from .trainer import train
+from .trainer import check, train
 
 FILES = ("model.safetensors", "optim.safetensors", "state.json")
 
@@ -34,6 +34,7 @@ def run_train(
         {"path": str(Path(folder).resolve()), "content": manifest.read(folder, "tokenize").content}
         for folder in folders
     ]
+    check(folders, spec)
     spec = spec.model_copy(update={"inputs": []})
     with RunFolder(output, "train", spec, fresh=fresh) as run:
         if manifest.finished(run.root):

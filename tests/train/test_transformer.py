@@ -7,7 +7,7 @@ from torch import nn
 from corpusforge.errors import SpecError
 from corpusforge.spec import ModelSpec, TrainSpec, load, parse
 from corpusforge.train.model import Block, Rotary, Transformer, rotate
-from corpusforge.train.objectives import within_documents
+from corpusforge.train.objectives.causal import within_documents
 
 V, S, D = 50, 24, 32
 SHAPES = [

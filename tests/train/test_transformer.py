@@ -147,11 +147,10 @@ def test_shipped_sizes():
     assert load(TrainSpec, file="gpt-mini") == TrainSpec()
 
 
-@pytest.mark.parametrize("position", ["relative-xl", "t5-bucket"])
-def test_positions_of_later_objectives(position):
-    """Positions that belong to another objective are refused, and it is said why."""
-    with pytest.raises(SpecError, match=rf"{position}.*comes with its objective"):
-        build(position=position)
+def test_positions_of_two_streams():
+    """Positions that need an attention of their own are refused, and it is said why."""
+    with pytest.raises(SpecError, match="relative-xl' has an attention of its own"):
+        build(position="relative-xl")
 
 
 @pytest.mark.parametrize(

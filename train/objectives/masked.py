@@ -149,8 +149,8 @@ def choose_words(candidates: np.ndarray, starts: np.ndarray, keys: np.ndarray) -
     chosen = np.zeros_like(candidates)
     for row, number in enumerate(wanted(candidates).tolist()):
         begin = np.flatnonzero(first[row])
-        word = np.where(candidates[row], first[row].cumsum() - 1, -1)
-        size = np.bincount(word[word >= 0], minlength=len(begin))
+        word = first[row].cumsum()[candidates[row]] - 1
+        size = np.bincount(word, minlength=len(begin))
         taken, total = np.zeros(len(begin), dtype=bool), 0
         for one in keys[row, begin].argsort(kind="stable").tolist():
             if total == number:
@@ -158,5 +158,5 @@ def choose_words(candidates: np.ndarray, starts: np.ndarray, keys: np.ndarray) -
             if total + size[one] <= number or not total:
                 taken[one] = True
                 total += size[one]
-        chosen[row] = (word >= 0) & taken[word]
+        chosen[row, candidates[row]] = taken[word]
     return chosen

@@ -12,7 +12,7 @@ from corpusforge.spec import TrainSpec
 from corpusforge.tokenizer import Tokenizer
 
 from . import checkpoint
-from .objectives import Objective, objective
+from .objectives import Objective, check, objective
 
 
 def restore(root: Path) -> tuple[nn.Module, TrainSpec, dict[str, Any]]:
@@ -20,7 +20,7 @@ def restore(root: Path) -> tuple[nn.Module, TrainSpec, dict[str, Any]]:
     found = checkpoint.existing(root)
     state = found.state()
     spec = specs.parse(TrainSpec, state["spec"], str(found.path / "state.json"))
-    model = goal(root, spec).build(state["tokenizer"]["vocab_size"])
+    model = check(spec).build(spec, state["tokenizer"]["vocab_size"])
     model.load_state_dict(found.model())
     model.eval()
     return model, spec, state

@@ -83,7 +83,7 @@ def check(folders: Sequence[str], spec: TrainSpec) -> None:
     tokenizer = Tokenizer.load(str(Path(folders[0], TOKENIZER)))
     goal = objective(spec, tokenizer)
     with torch.device("meta"):
-        goal.build(tokenizer.vocab_size)
+        goal.build(spec, tokenizer.vocab_size)
 
 
 def training_rows(
@@ -129,7 +129,7 @@ class Trainer:
         self.heldout = (
             heldout_loader(folders, spec, plans, goal.around) if spec.data.heldout else None
         )
-        self.model = goal.build(self.loader.tokens.tokenizer["vocab_size"])
+        self.model = goal.build(spec, self.loader.tokens.tokenizer["vocab_size"])
         self.device = device(spec.run.device)
         self.model.to(self.device)
         self.model.recompute = spec.run.recompute

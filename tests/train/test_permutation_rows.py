@@ -137,7 +137,7 @@ def test_prepared_rows(tokens, memory, sequence):
     assert not made["unseen"][:, :, :memory][
         np.broadcast_to(~padded[:, None, :memory], (64, sequence - memory, memory))
     ].any()
-    built = goal.build(goal.tokenizer.vocab_size).eval()
+    built = goal.build(spec, goal.tokenizer.vocab_size).eval()
     rows = tensors(made, slice(None))
     scored = goal.losses(goal.heads(built, rows), rows)["targets"]
     assert scored.total.isfinite()
@@ -175,7 +175,7 @@ def test_recompute_is_the_same(tokens):
     rows = tensors(goal.prepare(next(training_rows([tokens], spec, None))), slice(None))
     gradients = []
     for again in (False, True):
-        built = goal.build(goal.tokenizer.vocab_size)
+        built = goal.build(spec, goal.tokenizer.vocab_size)
         built.recompute = again
         goal.losses(goal.heads(built, rows), rows)["targets"].total.backward()
         gradients.append([parameter.grad for parameter in built.parameters()])

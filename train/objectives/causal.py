@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from corpusforge.loader import Batch
+from corpusforge.spec import TrainSpec
 
 from ..model import Transformer
 from .objective import Head, Objective, Rows
@@ -22,9 +23,10 @@ class Causal(Objective):
     whole = True
     generates = True
 
-    def build(self, vocabulary: int) -> Transformer:
+    @staticmethod
+    def build(spec: TrainSpec, vocabulary: int) -> Transformer:
         """Return a decoder."""
-        return Transformer(self.spec.model, vocabulary, self.spec.data.sequence, self.spec.run.seed)
+        return Transformer(spec.model, vocabulary, spec.data.sequence, spec.run.seed)
 
     def prepare(self, batch: Batch) -> dict[str, np.ndarray]:
         """The loader's own arrays."""

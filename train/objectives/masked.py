@@ -41,9 +41,10 @@ class Masked(Objective):
         special = [tokenizer.id_of(name) for name in tokenizer.special_tokens]
         self.ordinary = np.setdiff1d(np.arange(tokenizer.vocab_size), np.array(special))
 
-    def build(self, vocabulary: int) -> Encoder:
+    @staticmethod
+    def build(spec: TrainSpec, vocabulary: int) -> Encoder:
         """Return an encoder."""
-        return Encoder(self.spec.model, vocabulary, self.spec.data.sequence, self.spec.run.seed)
+        return Encoder(spec.model, vocabulary, spec.data.sequence, spec.run.seed)
 
     def prepare(self, batch: Batch) -> dict[str, np.ndarray]:
         """Choose tokens and hide them; every epoch chooses anew."""

@@ -54,8 +54,9 @@ class Objective(ABC):
     def __init__(self, spec: TrainSpec, tokenizer: Tokenizer) -> None:
         self.spec, self.tokenizer = spec, tokenizer
 
+    @staticmethod
     @abstractmethod
-    def build(self, vocabulary: int) -> nn.Module:
+    def build(spec: TrainSpec, vocabulary: int) -> nn.Module:
         """Return the model that the objective trains, with its start weights."""
 
     @abstractmethod

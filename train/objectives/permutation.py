@@ -15,6 +15,7 @@ import torch
 
 from corpusforge.errors import SpecError
 from corpusforge.loader import Batch
+from corpusforge.spec import TrainSpec
 
 from ..losses import IGNORE
 from ..two_stream import TwoStream
@@ -31,15 +32,16 @@ class Permutation(Objective):
     document_mask = True
     accuracies: ClassVar[Mapping[str, str]] = {"targets": "permutation_accuracy"}
 
-    def build(self, vocabulary: int) -> TwoStream:
+    @staticmethod
+    def build(spec: TrainSpec, vocabulary: int) -> TwoStream:
         """Return a model of two streams."""
-        sequence, memory = self.spec.data.sequence, self.spec.corrupt.memory
+        sequence, memory = spec.data.sequence, spec.corrupt.memory
         if memory >= sequence:
             raise SpecError(
                 f"corrupt.memory = {memory} leaves nothing of data.sequence = {sequence}",
                 remedy=f"use --set corrupt.memory={sequence // 2}",
             )
-        return TwoStream(self.spec.model, vocabulary, sequence, self.spec.run.seed)
+        return TwoStream(spec.model, vocabulary, sequence, spec.run.seed)
 
     def prepare(self, batch: Batch) -> dict[str, np.ndarray]:
         """Draw an order; every epoch draws another."""

@@ -34,10 +34,10 @@ class Spans(Objective):
     accuracies: ClassVar[Mapping[str, str]] = {"targets": "span_accuracy"}
     tokenizers = "unigram-32k"
 
-    def build(self, vocabulary: int) -> EncoderDecoder:
+    @staticmethod
+    def build(spec: TrainSpec, vocabulary: int) -> EncoderDecoder:
         """Return an encoder and a decoder."""
-        model, sequence = self.spec.model, self.spec.data.sequence
-        return EncoderDecoder(model, vocabulary, sequence, self.spec.run.seed)
+        return EncoderDecoder(spec.model, vocabulary, spec.data.sequence, spec.run.seed)
 
     def __init__(self, spec: TrainSpec, tokenizer: Tokenizer) -> None:
         super().__init__(spec, tokenizer)

@@ -83,7 +83,8 @@ def test_prepared_rows_are_a_function_of_seed_epoch_and_row(folders, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_learns_measures_and_evaluates_again(folders, tmp_path, name):
     """Held-out tokens cost less than by frequency; the figures are the same when asked again."""
-    spec = of(name, **SETTINGS[name], run__batch=16, run__log_every=50, run__evaluate_every=400)
+    settings = {"run__log_every": 50, "run__evaluate_every": 400, "run__checkpoint_every": 400}
+    spec = of(name, **SETTINGS[name], **settings, run__batch=16)
     folder = folders[name]
     done = train([folder], str(tmp_path), spec)
     last = read(tmp_path)[-1]

@@ -173,6 +173,25 @@ def test_accumulation_is_the_same_batch(folders, tmp_path, name):
     torch.testing.assert_close(losses[1], losses[0], rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_recompute_is_the_same(folders, name):
+    """Blocks run again in the backward pass give the same gradients, and are run again."""
+    goal, loader = opened(folders[name], of(name, corrupt__memory=5))
+    rows = tensors(goal.prepare(next(loader)), slice(None))
+    gradients, runs = [], []
+    for again in (False, True):
+        model, count = goal.build(goal.spec, goal.tokenizer.vocab_size), [0]
+        model.recompute = again
+        last = [one for key, one in model.named_modules() if key.endswith("blocks.1")][-1]
+        last.register_forward_pre_hook(lambda *_, count=count: count.__setitem__(0, count[0] + 1))
+        scored = goal.losses(goal.heads(model, rows), rows)
+        sum(one.total for one in scored.values()).backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+        runs.append(count[0])
+    torch.testing.assert_close(*gradients)
+    assert runs[1] == runs[0] + 1
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("name", NAMES)
 def test_killed_and_resumed_is_bit_equal(folders, tmp_path, name):

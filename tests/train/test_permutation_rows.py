@@ -166,17 +166,3 @@ def test_memory_is_read_without_gradient():
         text = torch.tensor([[6, 7, 8, 9]])
         found.append(made(text, types, wide, torch.tensor([[2]]), past, types))
     assert not torch.allclose(*found)
-
-
-def test_recompute_is_the_same(tokens):
-    """Blocks run again in the backward pass give the same gradients."""
-    spec = of("permutation", corrupt__memory=5)
-    goal = objective(spec, Tokenizer.load(f"{tokens}/tokenizer"))
-    rows = tensors(goal.prepare(next(training_rows([tokens], spec, None))), slice(None))
-    gradients = []
-    for again in (False, True):
-        built = goal.build(spec, goal.tokenizer.vocab_size)
-        built.recompute = again
-        goal.losses(goal.heads(built, rows), rows)["targets"].total.backward()
-        gradients.append([parameter.grad for parameter in built.parameters()])
-    torch.testing.assert_close(*gradients)

@@ -171,6 +171,12 @@ def test_accumulation_is_the_same_batch(folders, tmp_path, name):
         train([folders[name]], str(tmp_path / str(slices)), spec)
         losses.append(torch.tensor([line["loss"] for line in read(tmp_path / str(slices))]))
     torch.testing.assert_close(losses[1], losses[0], rtol=2e-5, atol=2e-5)
+    goal, loader = opened(folders[name], spec)
+    model = goal.build(spec, goal.tokenizer.vocab_size)
+    rows = tensors(goal.prepare(next(loader)), slice(None))
+    scored = goal.losses(goal.heads(model, rows), rows)
+    means = [one.nll.sum() / (rows[label] != IGNORE).sum() for label, one in scored.items()]
+    torch.testing.assert_close(losses[0][0], sum(means), rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

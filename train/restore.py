@@ -20,8 +20,9 @@ def restore(root: Path) -> tuple[nn.Module, TrainSpec, dict[str, Any]]:
     found = checkpoint.existing(root)
     state = found.state()
     spec = specs.parse(TrainSpec, state["spec"], str(found.path / "state.json"))
-    model = check(spec).build(spec, state["tokenizer"]["vocab_size"])
-    model.load_state_dict(found.model())
+    weights = found.model()  # imported ones may have more rows than the tokenizer has tokens
+    model = check(spec).build(spec, len(weights["tokens.weight"]))
+    model.load_state_dict(weights)
     model.eval()
     return model, spec, state
 

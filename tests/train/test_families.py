@@ -232,6 +232,21 @@ def test_old_names_of_norms(models, tmp_path):
     assert all(torch.equal(v, mine.state_dict()[k]) for k, v in model.state_dict().items())
 
 
+def test_more_rows_than_tokens(models, tmp_path):
+    """A vocabulary that was padded for speed keeps its rows, and the tokenizer its size."""
+    exported = models["spans"][2]
+    for file in exported.iterdir():
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / file.name).write_bytes(file.read_bytes())
+    values = load_file(tmp_path / "in/model.safetensors")
+    values["shared.weight"] = torch.cat([values["shared.weight"], torch.ones(8, 32)])
+    save_file(values, tmp_path / "in/model.safetensors")
+    change(tmp_path / "in", vocab_size=328)
+    adopt(str(tmp_path / "in"), str(tmp_path / "out"))
+    model, _, state = restore(tmp_path / "out")
+    assert (model.vocabulary, state["tokenizer"]["vocab_size"]) == (328, 320)
+
+
 def change(folder, **values):
     """Change keys of a folder's config.json; None removes one."""
     config = json.loads((folder / "config.json").read_text())
@@ -250,6 +265,9 @@ def change(folder, **values):
         (lambda f: change(f, type_vocab_size=3), "type_vocab_size = 3; expected 2"),
         (lambda f: change(f, hidden_act="mish"), "hidden_act = 'mish'; expected gelu"),
         (lambda f: change(f, hidden_size=None), "'hidden_size' is missing"),
+        (lambda f: change(f, hidden_size="wide"), "hidden_size|width"),
+        (lambda f: change(f, vocab_size=300), "320 tokens; expected at most 300"),
+        (lambda f: change(f, vocab_size="x"), "not numbers"),
         (lambda f: change(f, intermediate_size=99), r"expected \[99, 32\] by its config.json"),
         (lambda f: change(f, num_hidden_layers=3), "layer.2.attention.self.query.weight is mis"),
         (lambda f: change(f, num_hidden_layers=1), "layer.1.attention.* has no place"),

@@ -33,7 +33,6 @@ class Family:
     copies: Mapping[str, str]  # tensors there that are others again: name -> name there
     config: Callable[[TrainSpec, int, Tokenizer], dict[str, Any]]  # spec, vocabulary -> config.json
     spec: Callable[[Mapping[str, Any]], dict[str, Any]]  # config.json -> values of a TrainSpec
-    vocabulary: str = "vocab_size"  # its key in config.json
 
 
 def parts(name: str, theirs: str, *leaves: str) -> Iterator[Name]:

@@ -32,10 +32,19 @@ def read(folder: str) -> tuple[nn.Module, TrainSpec, Tokenizer]:
     config, family = _config(Path(folder))
     try:
         spec = specs.parse(TrainSpec, family.spec(config), f"{folder}/config.json")
+        vocabulary = int(config["vocab_size"])
     except KeyError as error:
         raise InputError(f"{error} is missing", file=f"{folder}/config.json") from None
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise InputError(f"not numbers: {error}", file=f"{folder}/config.json") from None
     tokenizer = Tokenizer.load(folder)
-    model = check(spec).build(spec, int(config[family.vocabulary]))
+    if tokenizer.vocab_size > vocabulary:
+        raise InputError(
+            f"the tokenizer has {tokenizer.vocab_size} tokens",
+            file=folder,
+            expected=f"at most {vocabulary}, the vocab_size of its config.json",
+        )
+    model = check(spec).build(spec, vocabulary)
     tensors = _tensors(Path(folder))
     ours = {}
     for name in family.names(spec.model):
@@ -66,7 +75,7 @@ def adopt(folder: str, output: str) -> dict[str, Any]:
         raise UsageError(f"{output} is not empty", remedy="name an empty or a new folder")
     model, spec, tokenizer = read(folder)
     tokenizer.save(f"{output}/tokenizer")
-    known = {"vocab_size": model.vocabulary, "eot": tokenizer.eot, "digest": tokenizer.digest}
+    known = {"vocab_size": tokenizer.vocab_size, "eot": tokenizer.eot, "digest": tokenizer.digest}
     values = spec.model_dump(mode="json", exclude={"inputs", "weights", "epochs"})
     state = {"version": 1, "step": 0, "tokens": 0, "tokenizer": known, "spec": values}
     made = checkpoint.save(Path(output), 0, model.state_dict(), {}, state, keep=1)

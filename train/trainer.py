@@ -78,14 +78,6 @@ def train(
         return trainer.result()
 
 
-def check(folders: Sequence[str], spec: TrainSpec) -> None:
-    """Raise the error of a spec that its objective, or the tokenizer of the data, does not fit."""
-    tokenizer = Tokenizer.load(str(Path(folders[0], TOKENIZER)))
-    goal = objective(spec, tokenizer)
-    with torch.device("meta"):
-        goal.build(spec, tokenizer.vocab_size)
-
-
 def training_rows(
     folders: Sequence[str],
     spec: TrainSpec,

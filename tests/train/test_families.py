@@ -3,6 +3,9 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -321,3 +324,14 @@ def test_commands_export_and_imported_models_evaluate(folders, tmp_path):
     found = [evaluate(str(tmp_path / one), [folders["masked"]]) for one in ("m", "again")]
     for figure in ("heldout_loss", "masked_accuracy", "pseudo_perplexity"):
         assert found[0][figure] == pytest.approx(found[1][figure], rel=1e-5)
+
+
+def test_the_documented_example_runs(models, tmp_path):
+    """The code of docs/objectives.md runs as it stands."""
+    page = Path(__file__).parents[2] / "docs/objectives.md"
+    code = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/bert-hf").symlink_to(models["masked"][2])
+    subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, check=True)
+    model, _, _ = restore(tmp_path / "run/bert-again")
+    assert model.vocabulary == 320

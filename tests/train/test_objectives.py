@@ -15,7 +15,7 @@ from tiny import BERT, END, T5, of, small, texts, write_tokens
 from corpusforge import spec as specs
 from corpusforge.errors import ForgeError, UsageError
 from corpusforge.tokenizer import Tokenizer
-from corpusforge.train import checkpoint, trainer
+from corpusforge.train import checkpoint, run_train
 from corpusforge.train.evaluate import evaluate, heldout_loader
 from corpusforge.train.generate import generate
 from corpusforge.train.losses import IGNORE
@@ -248,7 +248,7 @@ def test_what_does_not_fit_is_one_line(tmp_path, name, special, changes, message
     """A tokenizer without a special token, rows or positions of another objective."""
     folder = write_tokens(tmp_path / "tok", texts(20), special=special)
     with pytest.raises(ForgeError, match=message) as caught:
-        trainer.check([folder], of(name, **changes))
+        run_train.check([folder], of(name, **changes))
     assert "\n" not in str(caught.value)
 
 

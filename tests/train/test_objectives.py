@@ -31,8 +31,8 @@ FIGURES = {
     "spans": {"span_accuracy"},
 }
 SETTINGS = {  # that learn the small texts in seconds
-    "masked": {"run__steps": 300, "model__width": 64, "model__heads": 4},
-    "permutation": {"run__steps": 250, "model__width": 64, "optim__learning_rate": 5e-3},
+    "masked": {"run__steps": 150, "model__width": 64, "model__heads": 4},
+    "permutation": {"run__steps": 150, "model__width": 64, "optim__learning_rate": 5e-3},
     "spans": {"run__steps": 100},
 }
 SCRIPT = """

@@ -257,13 +257,16 @@ def verify(run: str) -> dict[str, Any]:
 def export(
     run: str, output: str | None = None, *, to: tuple[str, str] | None = None
 ) -> dict[str, Any]:
-    """Write the kept documents of a run to ``output``, or a tokenizer to a Hugging Face folder."""
+    """Write the kept documents of a run to ``output``, or a tokenizer or model for Hugging Face."""
     from corpusforge import export as exports
+    from corpusforge import manifest
 
     if to is not None:
         kind, folder = to
         if kind != "hf":
             raise UsageError(f"--to {kind}", expected="--to hf DIR")
+        if manifest.read(run, "tokenize", "train").kind == "train":
+            return dict(load_part("train.export.write").write(run, folder))
         return exports.tokenizer(run, folder)
     if output is None:
         raise UsageError("no output", remedy=f"e.g. forge export {run} -o corpus.jsonl.gz")

@@ -80,8 +80,7 @@ def _parquet(root: str, run: Manifest, names: list[str], output: str) -> int:
 
 def tokenizer(root: str, output: str) -> dict[str, Any]:
     """Copy the tokenizer files of a tokenize run."""
-    if manifest.read(root, "tokenize", "train").kind == "train":
-        raise UsageError("a model cannot be exported yet", expected="a tokenize run")
+    manifest.read(root, "tokenize")
     Path(output).mkdir(parents=True, exist_ok=True)
     files = sorted(Path(root, "tokenizer").iterdir())
     for file in files:

@@ -35,7 +35,7 @@ from corpusforge.tokenizer_json import (
     unigram_document,
     wordpiece_document,
 )
-from corpusforge.unigram import train_unigram
+from corpusforge.unigram import SPACE, train_unigram
 
 _ROLES = {
     "<|endoftext|>": "eos_token",
@@ -50,6 +50,7 @@ _ROLES = {
     "[SEP]": "sep_token",
     "[MASK]": "mask_token",
 }
+BYTE_SPACE = "Ġ"  # a space in a byte-level vocabulary
 _ENDS = ("eos_token", "sep_token")  # the role that ends a document, in order of preference
 
 
@@ -200,6 +201,33 @@ class Tokenizer:
     def id_of(self, token: str) -> int | None:
         """Id of a token as it stands in the vocabulary, special tokens included."""
         return self._ids.get(token)
+
+    def special(self, role: str) -> int | None:
+        """Id of the special token of a role ("mask_token", "pad_token", ...), if there is one."""
+        return self._ids[self._roles[role]] if role in self._roles else None
+
+    @cached_property
+    def sentinels(self) -> list[int]:
+        """Ids of <extra_id_0>, <extra_id_1>, ..., which stand for spans of text, as T5 has them."""
+        found: list[int] = []
+        while (number := self._ids.get(f"<extra_id_{len(found)}>")) is not None:
+            found.append(number)
+        return found
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Which tokens begin a word, bool [vocab_size].
+
+        In WordPiece those without "##", elsewhere those that begin with a space or are no letters.
+        """
+        prefix = self._json["model"].get("continuing_subword_prefix")
+        found = np.ones(self.vocab_size, dtype=bool)
+        for token, number in self._ids.items():
+            if prefix:
+                found[number] = not token.startswith(prefix)
+            else:
+                found[number] = token[:1] in (SPACE, BYTE_SPACE) or not token[:1].isalnum()
+        return found
 
     def encode_batch(self, text: pa.Array, *, end: bool = False) -> pa.LargeListArray:
         """Encode ``text`` (string, rows) to large_list<uint16|uint32>; a null becomes an empty row.

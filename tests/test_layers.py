@@ -72,7 +72,7 @@ def test_pipelines_know_no_torch(path):
     assert not {m for m in found if m.startswith("corpusforge.train")}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "train").glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "train").rglob("*.py")), ids=lambda p: p.name)
 def test_train_knows_no_beam(path):
     """The trainer imports torch and the few parts of the library named in the design."""
     found = imports(path)
@@ -88,7 +88,11 @@ def test_packages_match_the_tree():
         f"corpusforge.{p.parent.relative_to(ROOT / 'corpusforge')}".replace("/", ".").rstrip(".")
         for p in LIBRARY
     }
-    mapped = {f"corpusforge.{name}" for name in ("pipelines", "train", "sample_data")}
+    mapped = {
+        f"corpusforge.{p.parent.relative_to(ROOT)}".replace("/", ".")
+        for name in ("pipelines", "train", "sample_data")
+        for p in (ROOT / name).rglob("*.py")
+    }
     assert set(config["packages"]) == folders | mapped | {"corpusforge.tokenizer_specs"}
     assert set(config["package-dir"]) == mapped | {"corpusforge.tokenizer_specs"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,16 @@ class Pieces:
     text_bytes: np.ndarray  # float64, bytes of text that the targets stand for
 
     @classmethod
-    def of(cls, loader: TokenLoader, batch: Batch, nll: np.ndarray) -> Pieces:
-        """Sum ``nll`` float32 [B, S], one a target, over the pieces of a batch of ``loader``."""
+    def of(
+        cls, loader: TokenLoader, batch: Batch, arrays: Mapping[str, np.ndarray], nll: np.ndarray
+    ) -> Pieces:
+        """Sum ``nll`` float32 [B, T], one a target, over the pieces of a batch of ``loader``.
+
+        ``arrays`` are what the objective prepared: ``targets`` and ``segments`` [B, T].
+        """
         first, document, size = loader.read(batch)
-        used = batch.targets != IGNORE
-        piece = (first[:, None] + batch.segments)[used]
+        used = arrays["targets"] != IGNORE
+        piece = (first[:, None] + arrays["segments"])[used]
         count = len(document)
         return cls(
             document,
@@ -50,12 +55,14 @@ class Pieces:
         sums = self._sums(loader, by)
         return {name: nats / targets for name, (nats, targets, _) in sums.items()}
 
-    def figures(self, loader: TokenLoader, by: str) -> dict[str, dict[str, float]]:
-        """Perplexity and bits per byte of each source or language, and its targets."""
+    def figures(self, loader: TokenLoader, by: str, whole: bool) -> dict[str, dict[str, float]]:
+        """Perplexity of each source or language, its targets, and where these are the ``whole``
+        text bits per byte.
+        """
         return {
             name: {
                 "perplexity": metrics.perplexity(nats, int(targets)),
-                "bits_per_byte": metrics.bits_per_byte(nats, size),
+                **({"bits_per_byte": metrics.bits_per_byte(nats, size)} if whole else {}),
                 "targets": int(targets),
             }
             for name, (nats, targets, size) in self._sums(loader, by).items()

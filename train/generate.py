@@ -14,7 +14,7 @@ from corpusforge.tokenizer import Tokenizer
 
 from .cache import KeyValueCache
 from .model import Transformer
-from .restore import restore
+from .restore import goal, restore
 
 
 def sample(
@@ -87,7 +87,13 @@ def generate(
             f"temperature {temperature}, top_k {top_k}, top_p {top_p}, tokens {tokens}",
             expected="temperature >= 0, top_k >= 0, 0 < top_p <= 1, tokens >= 1",
         )
-    model, _, _ = restore(Path(model_folder))
+    model, spec, _ = restore(Path(model_folder))
+    if not goal(Path(model_folder), spec).generates:
+        raise UsageError(
+            f"this model was trained with objective = '{spec.objective}'",
+            file=model_folder,
+            expected="one that goes on from a prompt, as 'causal' does",
+        )
     tokenizer = Tokenizer.load(str(Path(model_folder, "tokenizer")))
     ids = tokenizer.encode_batch(pa.array([prompt])).values.to_pylist()
     if not ids:

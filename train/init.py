@@ -9,7 +9,11 @@ from torch import nn
 
 from corpusforge.spec import ModelSpec
 
-_RESIDUAL = (".attention.out.weight", ".feed_forward.down.weight")
+_RESIDUAL = (
+    ".attention.out.weight",
+    ".cross_attention.out.weight",
+    ".feed_forward.down.weight",
+)
 
 
 def initialize(model: nn.Module, spec: ModelSpec, seed: int) -> None:

@@ -57,6 +57,13 @@ def _line(record: dict[str, Any]) -> str:
     return json.dumps(record) + "\n"
 
 
+def mean(name: str, value: float, count: int) -> float:
+    """What a sum over ``count`` means: nats are a perplexity where the name says so."""
+    if name.endswith("perplexity"):
+        return perplexity(value, max(count, 1))
+    return value / max(count, 1)
+
+
 def perplexity(nats: float, targets: int) -> float:
     """Exponential of the mean negative log-likelihood of a target."""
     return math.exp(min(nats / targets, 700.0))

@@ -9,13 +9,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from corpusforge import manifest
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, RunError
 from corpusforge.run import RunFolder
 from corpusforge.spec import TrainSpec
+from corpusforge.tokenizer import Tokenizer
 
-from .trainer import train
+from .objectives import objective
+from .trainer import TOKENIZER, train
 
 FILES = ("model.safetensors", "optim.safetensors", "state.json")
 
@@ -40,6 +44,7 @@ def run_train(
         {"path": str(Path(folder).resolve()), "content": manifest.read(folder, "tokenize").content}
         for folder in folders
     ]
+    check(folders, spec)
     spec = spec.model_copy(update={"inputs": []})
     with RunFolder(output, "train", spec, fresh=fresh) as run:
         if manifest.finished(run.root):
@@ -69,6 +74,14 @@ def run_train(
             progress=None if quiet else progress(spec.run.steps),
         )
         return _manifest(run, spec, parents, facts)
+
+
+def check(folders: Sequence[str], spec: TrainSpec) -> None:
+    """Raise the error of a spec that its objective, or the tokenizer of the data, does not fit."""
+    tokenizer = Tokenizer.load(str(Path(folders[0], TOKENIZER)))
+    goal = objective(spec, tokenizer)
+    with torch.device("meta"):
+        goal.build(spec, tokenizer.vocab_size)
 
 
 def _manifest(

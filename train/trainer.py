@@ -27,9 +27,8 @@ from corpusforge.tokenizer import Tokenizer
 from . import checkpoint, metrics, optim, speed, spikes
 from .attribution import Pieces
 from .evaluate import heldout, heldout_loader
-from .generate import sample, until
 from .interrupt import Interrupt
-from .objectives import Rows, objective
+from .objectives import objective, tensors
 from .schedule import learning_rate
 
 Progress = Callable[[dict[str, Any]], None]
@@ -38,8 +37,6 @@ PLANS = "plans"
 VERIFIED = "verified.json"
 TOKENIZER = "tokenizer"
 CONTINUATIONS = 3
-PROMPT_TOKENS = 16
-CONTINUATION_TOKENS = 48
 
 
 def train(
@@ -81,7 +78,12 @@ def train(
         return trainer.result()
 
 
-def training_rows(folders: Sequence[str], spec: TrainSpec, plan_folder: str) -> TokenLoader:
+def training_rows(
+    folders: Sequence[str],
+    spec: TrainSpec,
+    plan_folder: str,
+    around: tuple[int, int] = (0, 0),
+) -> TokenLoader:
     """Batches of the training split, as a run of ``spec`` reads them."""
     return TokenLoader.open(
         folders,
@@ -96,6 +98,7 @@ def training_rows(folders: Sequence[str], spec: TrainSpec, plan_folder: str) -> 
         epochs=spec.epochs,
         by=spec.data.by,
         block=spec.data.block,
+        around=around,
     )
 
 
@@ -112,12 +115,13 @@ class Trainer:
     ) -> None:
         self.root, self.spec, self.report = root, spec, report
         plans = str(root / PLANS)
-        self.loader = training_rows(folders, spec, plans)
+        self.objective = goal = objective(spec, Tokenizer.load(str(Path(folders[0], TOKENIZER))))
+        self.loader = training_rows(folders, spec, plans, goal.around)
         self.loader.tokens.verify(str(root / PLANS / VERIFIED))
-        self.heldout = heldout_loader(folders, spec, plans) if spec.data.heldout else None
-        tokenizer = self.loader.tokens.tokenizer
-        self.objective = objective(spec)
-        self.model = self.objective.build(tokenizer["vocab_size"])
+        self.heldout = (
+            heldout_loader(folders, spec, plans, goal.around) if spec.data.heldout else None
+        )
+        self.model = goal.build(spec, self.loader.tokens.tokenizer["vocab_size"])
         self.device = device(spec.run.device)
         self.model.to(self.device)
         self.model.recompute = spec.run.recompute
@@ -142,8 +146,8 @@ class Trainer:
         settings = self.spec.run
         self.model.train()
         while self.step < settings.steps:
-            record, batch, losses = self._advance()
-            self._watch(record, batch, losses)
+            record, pieces = self._advance()
+            self._watch(record, pieces)
             last = self.step == settings.steps
             evaluated = self.heldout is not None and (
                 last or self.step % settings.evaluate_every == 0
@@ -154,8 +158,7 @@ class Trainer:
                 if better:
                     self.best = (self.step, record["heldout_loss"])
             if last or evaluated or self.step == 1 or self.step % settings.log_every == 0:
-                pieces = Pieces.of(self.loader, batch, _numpy(losses))
-                record["loss_by_source"] = pieces.losses(self.loader, "source")
+                record["loss_by_source"] = pieces().losses(self.loader, "source")
                 if self.rates:
                     record |= self.rates.since(self.tokens)
                 self.metrics.append(record)
@@ -172,35 +175,37 @@ class Trainer:
         self.metrics.close()
         self.spikes.close()
 
-    def _watch(self, record: dict[str, Any], batch: Batch, losses: list[torch.Tensor]) -> None:
+    def _watch(self, record: dict[str, Any], pieces: Callable[[], Pieces]) -> None:
         """Write a step that is a spike, with its documents of the highest loss."""
         found = self.history.add(record["loss"], record["gradient_norm"])
         if found:
-            pieces = Pieces.of(self.loader, batch, _numpy(losses))
-            worst = pieces.worst(self.loader, spikes.DOCUMENTS)
+            worst = pieces().worst(self.loader, spikes.DOCUMENTS)
             self.spikes.append({**record, **found, "documents": worst})
 
-    def _advance(self) -> tuple[dict[str, Any], Batch, list[torch.Tensor]]:
-        """Make one optimizer step on the next batch; its record, the batch, its losses [B, S]."""
-        settings = self.spec.run
+    def _advance(self) -> tuple[dict[str, Any], Callable[[], Pieces]]:
+        """Make one optimizer step on the next batch; its record, and its losses by piece."""
+        settings, goal = self.spec.run, self.objective
         batch = next(self.loader)
+        arrays = goal.prepare(batch)
+        size = settings.batch // settings.accumulate
         slices = [
-            Rows.of(batch, slice(start, start + settings.batch // settings.accumulate), self.device)
-            for start in range(0, settings.batch, settings.batch // settings.accumulate)
+            tensors(arrays, slice(start, start + size), self.device)
+            for start in range(0, settings.batch, size)
         ]
         # Divided by the targets of the whole batch: slices differ in how many they hold.
-        targets = sum(self.objective.count(rows) for rows in slices)
+        counts = [goal.count(rows) for rows in slices]
+        targets = {label: sum(count[label] for count in counts) for label in goal.labels}
         torch.manual_seed(_key(settings.seed, self.step))  # dropout
         loss = 0.0
         losses = []
         self.optimizer.zero_grad()
         for rows in slices:
             with self._precision():
-                total, each = self.objective.loss(self.model, rows)
-            part = total / targets
+                scored = goal.losses(goal.heads(self.model, rows), rows)
+            part = sum(scored[label].total / max(targets[label], 1) for label in goal.labels)
             torch.autograd.backward(part)
             loss += part.item()
-            losses.append(each.detach())
+            losses.append(scored[goal.labels[0]].nll.detach())
         norm = float(optim.clip(self.model.parameters(), self.spec.optim.clip))
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise self._not_finite(loss, norm, batch)
@@ -208,7 +213,7 @@ class Trainer:
         optim.set_rate(self.optimizer, rate)
         self.optimizer.step()
         self.step += 1
-        self.tokens += targets
+        self.tokens += targets[goal.labels[0]]
         record = {
             "step": self.step,
             "loss": loss,
@@ -216,7 +221,7 @@ class Trainer:
             "learning_rate": rate,
             "tokens": self.tokens,
         }
-        return record, batch, losses
+        return record, lambda: Pieces.of(self.loader, batch, arrays, _numpy(losses))
 
     def _precision(self) -> torch.autocast:
         bf16 = self.spec.run.precision == "bf16"
@@ -326,26 +331,17 @@ class Trainer:
         }
 
     def _continuations(self) -> list[str]:
-        """Continue the beginnings of the first rows of held-out text: ``[beginning] sampled``."""
+        """What the model makes of the first rows of held-out text, in its objective's way."""
         loader = self.heldout or self.loader
-        tokenizer = Tokenizer.load(str(self.root / TOKENIZER))
-        self.model.eval()
-        texts = []
-        for number in range(min(CONTINUATIONS, loader.rows)):
-            batch = loader.batch(number)
-            prompt = batch.inputs[0][batch.segments[0] == 0][:PROMPT_TOKENS].tolist()
-            seed = _key(self.spec.run.seed, number)
-            drawn = sample(
+        self.model.to("cpu").eval()
+        return [
+            self.objective.example(
                 self.model,
-                prompt,
-                tokens=CONTINUATION_TOKENS,
-                temperature=0.8,
-                top_p=0.95,
-                seed=seed,
+                loader.batch(number).part(slice(0, 1)),
+                _key(self.spec.run.seed, number),
             )
-            ids = until(tokenizer.eot, drawn)
-            texts.append(f"[{tokenizer.decode(prompt)}] {tokenizer.decode(ids)}")
-        return texts
+            for number in range(min(CONTINUATIONS, loader.rows))
+        ]
 
 
 def device(name: str) -> torch.device:

@@ -15,22 +15,23 @@ def _ours(path, loss_of):
     from corpusforge import spec as specs
     from corpusforge.loader import TokenLoader
     from corpusforge.train import optim
-    from corpusforge.train.objectives import Rows, objective
+    from corpusforge.train.objectives import tensors
+    from corpusforge.train.objectives.causal import Causal
 
     torch.set_num_threads(1)
     spec = specs.parse(
         specs.TrainSpec, {"model": {"position": "learned", "activation": "gelu-tanh"}}
     )
     loader = TokenLoader.open([str(path)], sequence=SEQUENCE, batch=ROWS, seed=0)
-    goal = objective(spec)
-    model = goal.build(8192)
+    goal = Causal(spec, None)  # only its samples need a tokenizer
+    model = goal.build(spec, 8192)
     optimizer = optim.build(model, spec.optim)
 
     def work():
         for _ in range(STEPS):
-            rows = Rows.of(next(loader), slice(0, ROWS))
+            rows = tensors(goal.prepare(next(loader)), slice(0, ROWS))
             optimizer.zero_grad()
-            (loss_of(goal, model, rows) / goal.count(rows)).backward()
+            (loss_of(goal, model, rows) / goal.count(rows)["targets"]).backward()
             optim.clip(model.parameters(), spec.optim.clip)
             optimizer.step()
         return {"tokens": STEPS * ROWS * SEQUENCE}
@@ -40,7 +41,10 @@ def _ours(path, loss_of):
 
 def forge(path):
     """What the trainer does in a step, its loader included."""
-    return _ours(path, lambda goal, model, rows: goal.loss(model, rows)[0])
+    return _ours(
+        path,
+        lambda goal, model, rows: goal.losses(goal.heads(model, rows), rows)["targets"].total,
+    )
 
 
 def whole_logits(path):
@@ -50,8 +54,8 @@ def whole_logits(path):
     return _ours(
         path,
         lambda _, model, rows: F.cross_entropy(
-            model.logits(model(rows.inputs, causal=True)).flatten(0, 1),
-            rows.targets.flatten(),
+            model.logits(model(rows["inputs"], causal=True)).flatten(0, 1),
+            rows["targets"].flatten(),
             reduction="sum",
         ),
     )

@@ -64,7 +64,7 @@ def raw_length(sequence: int, density: float = 0.15, span: float = 3.0) -> int:
     Of n tokens round(n density) are noise in round(noise / span) spans, each replaced by one
     sentinel, and an end mark follows (Raffel et al. 2020, "T5", JMLR 21/140, section 3.1.4).
     """
-    tokens = sequence
+    tokens = 1
     while True:
         noise = min(max(round((tokens + 1) * density), 1), tokens)
         if tokens + 1 - noise + max(round(noise / span), 1) + 1 > sequence:

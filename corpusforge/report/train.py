@@ -38,6 +38,11 @@ HELDOUT = {
     "heldout_loss": "Loss",
     "perplexity": "Perplexity",
     "bits_per_byte": "Bits per byte",
+    "pseudo_perplexity": "Pseudo-perplexity",
+    "masked_accuracy": "Masked tokens right",
+    "order_accuracy": "Order of spans right",
+    "permutation_accuracy": "Permuted tokens right",
+    "span_accuracy": "Tokens of spans right",
 }
 ROWS = 40  # steps of a table
 
@@ -148,7 +153,11 @@ def _continuations(run: Manifest) -> Section:
     texts = run.facts.get("continuations") or []
     return section(
         "Continuations",
-        element("p", "Beginnings of held-out text in brackets, then what the model wrote.")
+        element(
+            "p",
+            "Beginnings of held-out text in brackets, then what the model wrote; or the text with "
+            "its guesses as [token > guess]; or the text without its spans > the spans it wrote.",
+        )
         if texts
         else element("p", "None were sampled.", class_="none"),
         join(quote(str(text), LONGEST) for text in texts[:20]),

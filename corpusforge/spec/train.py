@@ -18,13 +18,13 @@ class ModelSpec(Model):
     width: int = Field(256, ge=8)
     heads: int = Field(4, ge=1)
     kv_heads: int = Field(0, ge=0)  # 0: as many as heads
-    feed_forward: int = Field(0, ge=0)  # 0: 4 x width; swiglu: 8/3 x width, to 32s
+    feed_forward: int = Field(0, ge=0)  # 0: 4 x width; gated: 8/3 x width, to 32s
     norm: Literal["pre", "post"] = "pre"
     norm_kind: Literal["layernorm", "rmsnorm"] = "layernorm"
     norm_eps: float = Field(1e-5, gt=0)
     position: Literal["learned", "rope", "relative-xl", "t5-bucket"] = "rope"
     rope_theta: float = Field(10_000.0, gt=0)
-    activation: Literal["gelu", "gelu-tanh", "swiglu"] = "gelu"
+    activation: Literal["gelu", "gelu-tanh", "relu", "swiglu", "geglu"] = "gelu"
     bias: bool = True  # in linear layers and in LayerNorm
     dropout: float = Field(0.0, ge=0, lt=1)
     tied: bool = True
@@ -61,6 +61,15 @@ class DataSpec(Model):
     document_mask: bool = False  # attention stays inside a document
     by: Literal["folder", "source", "language"] = "folder"  # what weights and epochs name
     block: int = Field(1, ge=1, lt=1 << 31)  # rows read together; 1: any row after any other
+
+
+class CorruptSpec(Model):
+    """What objectives hide of a row, where they differ from their paper's numbers."""
+
+    whole_words: bool = False  # masked: all tokens of a word or none
+    predict: int = Field(6, ge=1)  # permutation: one token in so many
+    span: int = Field(5, ge=1)  # permutation: longest run of tokens that stay together
+    memory: int = Field(0, ge=0)  # permutation: tokens at a row's beginning that are only read
 
 
 class LossSpec(Model):
@@ -120,19 +129,10 @@ class TrainSpec(Model):
     inputs: list[str] = []
     weights: dict[str, float] = {}  # share of the rows, by token folder or data.by; empty: by size
     epochs: dict[str, float] = {}  # instead: how often each is read while a 1 is read once
-    objective: Literal["causal"] = "causal"
+    objective: str = "causal"  # a name in train/objectives
     model: ModelSpec = ModelSpec()
     data: DataSpec = DataSpec()
+    corrupt: CorruptSpec = CorruptSpec()
     loss: LossSpec = LossSpec()
     optim: OptimSpec = OptimSpec()
     run: RunSpec = RunSpec()
-
-    @model_validator(mode="after")
-    def _rows(self) -> Self:
-        if self.data.packing in ("pairs", "spans"):
-            raise SpecError(
-                f"data.packing = '{self.data.packing}' has no targets for objective = "
-                f"'{self.objective}'",
-                expected="bestfit or chop",
-            )
-        return self

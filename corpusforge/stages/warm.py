@@ -68,7 +68,9 @@ def tokens(spec: TokenizeSpec) -> None:
     """Count, train and encode one text."""
     text = pa.array([PAGE])
     table = counts.merge([blob for _, blob in counts.pack(count(text, spec).table, 1)])
-    small = spec.model_copy(update={"algo": "bpe", "vocab_size": 300})
+    small = spec.model_copy(
+        update={"algo": "bpe", "vocab_size": 300, "special_tokens": ["<|endoftext|>"]}
+    )
     encode(Tokenizer.train(table, small))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import texts, write_tokens
+from tiny import BERT, T5, texts, write_tokens
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +15,12 @@ def one_thread():
 def tokens(tmp_path_factory):
     """A token folder of 120 documents, about 300 rows of 33 tokens."""
     return write_tokens(tmp_path_factory.mktemp("data") / "tok", texts(120))
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory, tokens):
+    """Token folders by objective, each with the special tokens that it needs."""
+    root = tmp_path_factory.mktemp("objectives")
+    masked = write_tokens(root / "masked", texts(120), special=BERT)
+    spans = write_tokens(root / "spans", texts(120), special=T5)
+    return {"masked": masked, "permutation": tokens, "spans": spans}

@@ -7,7 +7,7 @@ from torch import nn
 from corpusforge.errors import SpecError
 from corpusforge.spec import ModelSpec, TrainSpec, load, parse
 from corpusforge.train.model import Block, Rotary, Transformer, rotate
-from corpusforge.train.objectives import within_documents
+from corpusforge.train.objectives.causal import within_documents
 
 V, S, D = 50, 24, 32
 SHAPES = [
@@ -147,11 +147,10 @@ def test_shipped_sizes():
     assert load(TrainSpec, file="gpt-mini") == TrainSpec()
 
 
-@pytest.mark.parametrize("position", ["relative-xl", "t5-bucket"])
-def test_positions_of_later_objectives(position):
-    """Positions that belong to another objective are refused, and it is said why."""
-    with pytest.raises(SpecError, match=rf"{position}.*comes with its objective"):
-        build(position=position)
+def test_positions_of_two_streams():
+    """Positions that need an attention of their own are refused, and it is said why."""
+    with pytest.raises(SpecError, match="relative-xl' has an attention of its own"):
+        build(position="relative-xl")
 
 
 @pytest.mark.parametrize(

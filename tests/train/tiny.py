@@ -29,8 +29,15 @@ def texts(count, seed=0):
     ]
 
 
-def write_tokens(root, documents, content="c", digest="t"):
-    """Write a finished tokenize run with a byte-level BPE of 320 ids, trained by Hugging Face."""
+BERT = ("[PAD]", "[UNK]", "[CLS]", "[MASK]", "[SEP]")
+T5 = ("<pad>", "<unk>", *(f"<extra_id_{number}>" for number in range(9)), "</s>")
+
+
+def write_tokens(root, documents, content="c", digest="t", special=(END,)):
+    """Write a finished tokenize run with a byte-level BPE of 320 ids, trained by Hugging Face.
+
+    The last of the ``special`` tokens ends a document.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -38,12 +45,15 @@ def write_tokens(root, documents, content="c", digest="t"):
     tokenizer.train_from_iterator(
         documents,
         trainers.BpeTrainer(
-            vocab_size=320, special_tokens=[END], initial_alphabet=alphabet, show_progress=False
+            vocab_size=320,
+            special_tokens=list(special),
+            initial_alphabet=alphabet,
+            show_progress=False,
         ),
     )
     (root / "tokenizer").mkdir(parents=True)
     tokenizer.save(str(root / "tokenizer" / "tokenizer.json"))
-    end = tokenizer.token_to_id(END)
+    end = tokenizer.token_to_id(special[-1])
     ids = [[*encoding.ids, end] for encoding in tokenizer.encode_batch(documents)]
     names = [str(number) for number in range(len(documents))]
     schema = tokens_schema(16)
@@ -96,3 +106,30 @@ def small(**changes):
         table, _, field = name.partition("__")
         values.setdefault(table, {})[field] = value
     return specs.parse(specs.TrainSpec, values)
+
+
+OBJECTIVES = {
+    "masked": {
+        "model__norm": "post",
+        "model__position": "learned",
+        "data__packing": "pairs",
+    },
+    "permutation": {
+        "model__norm": "post",
+        "model__position": "relative-xl",
+        "data__packing": "bestfit",
+    },
+    "spans": {
+        "model__norm_kind": "rmsnorm",
+        "model__position": "t5-bucket",
+        "model__bias": False,
+        "model__activation": "relu",
+        "data__packing": "spans",
+    },
+}
+
+
+def of(objective, **changes):
+    """`small` for an objective."""
+    spec = small(**{**OBJECTIVES[objective], **changes})
+    return spec.model_copy(update={"objective": objective})

@@ -1,0 +1,16 @@
+"""Models to folders of Hugging Face transformers and back; a family is one file and one line.
+
+A folder holds config.json, model.safetensors and the tokenizer's files. Pickled weights are never
+read.
+"""
+
+from __future__ import annotations
+
+from .bert import BERT
+from .family import Family
+from .t5 import T5
+from .xlnet import XLNET
+
+FAMILIES: tuple[Family, ...] = (BERT, XLNET, T5)
+
+__all__ = ["FAMILIES", "Family"]

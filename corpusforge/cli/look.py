@@ -14,11 +14,21 @@ from .options import answer, common, refuse
 @click.argument("document", required=False)
 @click.option("--step", type=int, metavar="N", help="The documents that training step N read.")
 @click.option("--spikes", is_flag=True, help="The training steps whose loss stands out.")
+@click.option("--html", metavar="FILE", help="A page of it too: its blocks kept and cut, its text.")
 @common
 def explain(
-    run: str, document: str | None, step: int | None, spikes: bool, as_json: bool, **given: Any
+    run: str,
+    document: str | None,
+    step: int | None,
+    spikes: bool,
+    html: str | None,
+    as_json: bool,
+    **given: Any,
 ) -> None:
-    """Say why a document (URL, id or source id) is kept, dropped or failed.
+    """Say why a document (URL, id or source id) is kept, dropped or failed, stage by stage.
+
+    URLs need no scheme. Also: its surviving twin and how the two differ, where its text lies, and
+    its token rows and training steps in the runs beside this one.
 
     Of a model: which training steps read it, what a step read, or its spikes.
 
@@ -27,7 +37,7 @@ def explain(
     refuse("explain", given)
     from corpusforge import api
 
-    values, text = api.explain(run, document, step=step, spikes=spikes)
+    values, text = api.explain(run, document, step=step, spikes=spikes, html=html)
     answer(as_json, values, text)
 
 

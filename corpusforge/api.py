@@ -78,7 +78,7 @@ def clean(
     quiet: bool = True,
     max_failed_share: float | None = None,
 ) -> Manifest:
-    """Turn WARC and JSONL files into a judged, deduplicated corpus; returns its Manifest."""
+    """Turn pages and documents into a judged, deduplicated corpus; returns its Manifest."""
     spec = spec or specs.CleanSpec()
     engine = _engine(runner, workers, beam)
     job = load_part("pipelines.clean_run")

@@ -83,6 +83,6 @@ def test_check_names_the_column():
     with pytest.raises(TypeError, match="column 'outcome' is missing"):
         check(batch, LEDGER)
     with pytest.raises(TypeError, match="column 'text' is int64, not string"):
-        check(batch.set_column(10, "text", pa.array([1])), CORPUS)
+        check(batch.set_column(batch.schema.get_field_index("text"), "text", pa.array([1])), CORPUS)
     with pytest.raises(TypeError, match="column 'source' holds nulls"):
         check(batch.set_column(1, "source", pa.array([None], pa.string())), CORPUS)

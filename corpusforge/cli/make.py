@@ -30,7 +30,9 @@ def clean(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Turn WARC and JSONL files, folders or globs into a corpus with its ledger.
+    """Turn web pages and documents (files, folders, globs) into a corpus with its ledger.
+
+    WARC, WET, JSONL, Parquet, Arrow and text files, plain or compressed.
 
     Example: forge clean pages.warc.gz more.jsonl.zst -o run/clean
     """

@@ -109,7 +109,7 @@ def scan_pieces(
                     first, first_point = index, point
                 last = index + size
                 if index + 1 < stop and point < 0x80:
-                    key = _lower(data[index]) << 8 | _lower(data[index + 1])
+                    key = int(_lower(data[index])) << 8 | int(_lower(data[index + 1]))
                     if pairs[key]:
                         found = _phrase(data, index, stop, phrases, bounds)
                         held = held or found >= 0

@@ -63,8 +63,21 @@ def mask(
     -------
     text : (rows,) string
     counts : (rows, len(kinds)) int64
-        Values replaced; those of reserved space are none.
+        Values replaced; those of reserved space are none. A value that only stands free once its
+        neighbour is replaced is replaced too (not by ``datatrove``, which passes once).
     """
+    masked, counts = _mask_once(text, kinds, replace, dialect)
+    found = dialect == "forge" and counts.any()
+    while found:
+        masked, more = _mask_once(masked, kinds, replace, dialect)
+        counts += more
+        found = more.any()
+    return masked, counts
+
+
+def _mask_once(
+    text: pa.StringArray, kinds: Sequence[str], replace: str, dialect: str
+) -> tuple[pa.StringArray, np.ndarray]:
     data, bounds = _buffers(text)
     find = _found if dialect == "forge" else _found_by_datatrove
     hits = find(data, bounds, kinds)

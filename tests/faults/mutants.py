@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import random
 import re
 import resource
@@ -287,7 +288,10 @@ def _lines(kind: str, seed: int, numbers: range, cap: float) -> Iterator[dict[st
     while numbers:
         command = [sys.executable, __file__, kind, "0", "--seed", str(seed), "--cap", str(cap)]
         command += ["--range", f"{numbers.start}:{numbers.stop}:{numbers.step}"]
-        worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        paths = {"PYTHONPATH": str(Path(__file__).parent)}  # shapes.py, under PYTHONSAFEPATH too
+        worker = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **paths}
+        )
         assert worker.stdout is not None and worker.stderr is not None
         began = None
         for line in worker.stdout:

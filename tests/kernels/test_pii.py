@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpusforge.kernels import pii
@@ -112,6 +112,7 @@ GLUE = st.text(alphabet=" .,-+@:/_1aFé0中\n(", max_size=3)
 TEXTS = st.lists(st.tuples(GLUE, VALUES, GLUE).map("".join), max_size=5).map("".join)
 
 
+@example(["378282246310005-9.9.9.9"], "marker", 0)
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.none() | TEXTS, max_size=4), st.sampled_from(["fake", "marker"]), st.integers(0, 4)

@@ -313,6 +313,20 @@ def report(run: str) -> str:
     return reports.write(run)
 
 
+def kind(run: str) -> str:
+    """Return what a finished run is: clean, tokenize or train."""
+    from corpusforge import manifest
+
+    return manifest.read(run, *TABLES).kind
+
+
+def compare(first: str, second: str) -> str:
+    """Write ``second/difference.html``, two clean runs side by side; returns its path."""
+    from corpusforge import report as reports
+
+    return reports.compare(first, second)
+
+
 def generate(
     model: str, prompt: str = "", *, tokens: int = 64, temperature: float = 0.8, seed: int = 0
 ) -> str:

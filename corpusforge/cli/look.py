@@ -85,12 +85,16 @@ def export(
 def report(runs: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Write report.html of one or several runs: funnel, drops by rule, histograms, loss.
 
+    Of two clean runs, difference.html in the second one sets them side by side.
+
     Example: forge report run/clean
     """
     refuse("report", given)
     from corpusforge import api
 
     written = [api.report(run) for run in runs]
+    if len(runs) == 2 and all(api.kind(run) == "clean" for run in runs):
+        written.append(api.compare(*runs))
     answer(as_json, {"reports": written}, "\n".join(written))
 
 

@@ -338,16 +338,10 @@ def generate(
 
 
 def doctor() -> dict[str, Any]:
-    """Compile the kernels ahead; returns versions and the seconds it took."""
-    import time
+    """Compile the kernels ahead; returns versions, what is free, extras, runners and seconds."""
+    from corpusforge import doctor as doctors
 
-    from corpusforge import manifest
-    from corpusforge.stages import warm
-
-    start = time.monotonic()
-    warm.clean(specs.CleanSpec())
-    warm.tokens(specs.TokenizeSpec())
-    return {"versions": manifest.versions(), "seconds": time.monotonic() - start}
+    return doctors.examine()
 
 
 def demo(

@@ -122,13 +122,13 @@ def generate(
 @click.command()
 @common
 def doctor(as_json: bool, **given: Any) -> None:
-    """Compile the kernels ahead and report versions.
+    """Compile the kernels ahead; report versions, free memory and disk, extras and runners.
 
     Example: forge doctor
     """
     refuse("doctor", given)
     from corpusforge import api
+    from corpusforge import doctor as doctors
 
     values = api.doctor()
-    lines = [f"{name} {version}" for name, version in values["versions"].items()]
-    answer(as_json, values, "\n".join([*lines, f"kernels compiled in {values['seconds']:.1f} s"]))
+    answer(as_json, values, doctors.describe(values))

@@ -41,8 +41,8 @@ def sections(roots: tuple[str, str], runs: tuple[Manifest, Manifest]) -> list[Se
 
 def _settings(runs: tuple[Manifest, Manifest]) -> Section:
     used = {"use": specs.CleanSpec().rules["use"]}  # where a spec does not say
-    sides = [{**run.spec, "rules": {**used, **run.spec["rules"]}} for run in runs]
-    changed = specs.differences(*sides)
+    old, new = ({**run.spec, "rules": {**used, **run.spec["rules"]}} for run in runs)
+    changed = specs.differences(old, new)
     rows: list[list[Cell]] = [[*change.removesuffix(")").split(" (", 1)] for change in changed]
     digests: list[list[Cell]] = [
         [name, *(element("code", value(run)) for run in runs)]

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONSAFEPATH = 1
 
-.PHONY: demo test lint faults pure browser bench clean
+.PHONY: demo test lint faults pure browser docs bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,10 @@ pure: $(VENV)/.installed  ## the kernels' tests again as plain Python, without c
 browser: $(VENV)/.installed  ## the reports in headless Chromium, judged by axe-core where npm is there
 	-npm install --no-save --silent axe-core
 	$(BIN)/pytest -m browser
+
+docs: $(VENV)/.installed  ## the documentation as a site in build/site, strictly, without network
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'mkdocs-material>=9.6'
+	$(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.installed  ## ratios against peers, each in an environment of its own
 	$(BIN)/python benchmarks/run.py

@@ -26,7 +26,8 @@ def reference():
         "# Commands\n\nWritten by `tests/test_cli_reference.py` from the commands' own help.\n"
     ]
     for name, command in commands():
-        context = click.Context(command, info_name=f"forge {name}", terminal_width=100)
+        above = click.Context(main, info_name="forge", **main.context_settings)
+        context = click.Context(command, parent=above, info_name=name, terminal_width=100)
         text = command.get_help(context)
         parts.append(f"## forge {name}\n\n```text\n{text}\n```\n")
     return "\n".join(parts)

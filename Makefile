@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONSAFEPATH = 1
 
-.PHONY: demo test lint faults pure bench clean
+.PHONY: demo test lint faults pure browser docs bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,14 @@ faults: $(VENV)/.installed  ## kill -9 of clean, tokenize and train, 20 times ea
 
 pure: $(VENV)/.installed  ## the kernels' tests again as plain Python, without compilation
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest tests/kernels
+
+browser: $(VENV)/.installed  ## the reports in headless Chromium, judged by axe-core where npm is there
+	-npm install --no-save --silent axe-core
+	$(BIN)/pytest -m browser
+
+docs: $(VENV)/.installed  ## the documentation as a site in build/site, strictly, without network
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'mkdocs-material>=9.6'
+	$(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.installed  ## ratios against peers, each in an environment of its own
 	$(BIN)/python benchmarks/run.py

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from corpusforge import spec as specs
-from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
+from corpusforge.errors import ExtraMissing, ForgeError, SpecError, UsageError, nearest
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
@@ -95,9 +95,12 @@ def clean(
 
 
 def _reported(root: str, done: Manifest) -> Manifest:
-    """Write the report of a run that has none yet."""
+    """Write the report of a run that has none yet, and of a clean run what explain looks up."""
+    from corpusforge import lookup
     from corpusforge.shard import exists
 
+    if done.kind == "clean":
+        lookup.write(root, done)
     if not exists(root, "report.html"):
         report(root)
     return done
@@ -215,9 +218,18 @@ def classify(
 
 
 def explain(
-    run: str, document: str | None = None, *, step: int | None = None, spikes: bool = False
+    run: str,
+    document: str | None = None,
+    *,
+    step: int | None = None,
+    spikes: bool = False,
+    html: str | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Say what happened to ``document`` in a clean run, or what training ``step`` read.
+
+    Where token folders and models that were made of the run lie beside it, its token rows and
+    training steps are told too. With ``html`` (a file), a page of it is written: every stage, the
+    page's blocks that were kept and cut, the text, how it differs from the survivor.
 
     Of a model, ``document`` gives the steps that read it, and ``spikes`` the steps whose loss or
     gradient norm stands out, with their documents of the highest loss.
@@ -243,8 +255,32 @@ def explain(
         steps = load_part("train.provenance").steps_of_document(run, str(document))
         return steps, explains.describe_steps(steps)
     found = explains.document(run, str(document))
+    for row in found:
+        _whereabouts(run, row)
+    if html is not None:
+        from corpusforge.report import document as pages
+
+        pages.write(html, run, found)
     text = "\n".join(explains.describe(run, row) for row in found)
     return {"records": [explains.plain(row) for row in found]}, text
+
+
+def _whereabouts(run: str, row: dict[str, Any]) -> None:
+    """Add to a kept ledger row its token rows, and the steps of models that read it."""
+    from corpusforge import explain as explains
+    from corpusforge import manifest
+
+    row["tokens"], row["trained"] = [], []
+    if row["outcome"] != "kept":
+        return
+    for folder in explains.children(run, manifest.read(run, "clean"), "tokenize"):
+        row["tokens"] += explains.token_rows(folder, row["id"])
+        for model in explains.children(folder, manifest.read(folder, "tokenize"), "train"):
+            try:
+                read = load_part("train.provenance").steps_of_document(model, row["id"].hex())
+            except ForgeError:  # its token folder has moved, or there is no torch here
+                continue
+            row["trained"].append({"model": model, "steps": read["steps"]})
 
 
 def verify(run: str) -> dict[str, Any]:
@@ -280,6 +316,20 @@ def report(run: str) -> str:
     return reports.write(run)
 
 
+def kind(run: str) -> str:
+    """Return what a finished run is: clean, tokenize or train."""
+    from corpusforge import manifest
+
+    return manifest.read(run, *TABLES).kind
+
+
+def compare(first: str, second: str) -> str:
+    """Write ``second/difference.html``, two clean runs side by side; returns its path."""
+    from corpusforge import report as reports
+
+    return reports.compare(first, second)
+
+
 def generate(
     model: str, prompt: str = "", *, tokens: int = 64, temperature: float = 0.8, seed: int = 0
 ) -> str:
@@ -291,16 +341,10 @@ def generate(
 
 
 def doctor() -> dict[str, Any]:
-    """Compile the kernels ahead; returns versions and the seconds it took."""
-    import time
+    """Compile the kernels ahead; returns versions, what is free, extras, runners and seconds."""
+    from corpusforge import doctor as doctors
 
-    from corpusforge import manifest
-    from corpusforge.stages import warm
-
-    start = time.monotonic()
-    warm.clean(specs.CleanSpec())
-    warm.tokens(specs.TokenizeSpec())
-    return {"versions": manifest.versions(), "seconds": time.monotonic() - start}
+    return doctors.examine()
 
 
 def demo(

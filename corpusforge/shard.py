@@ -182,6 +182,28 @@ def read_batches(
             yield batch.select(list(columns)) if columns else batch
 
 
+def read_row(
+    root: str, name: str, row: int, columns: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Return one row of a shard; of a Parquet file only its row group is read."""
+    wanted = list(columns) if columns else None
+    if name.endswith(".parquet"):
+        with fsspec.open(join(root, name), "rb") as file:
+            table = pq.ParquetFile(file)
+            for group in range(table.num_row_groups):
+                size = table.metadata.row_group(group).num_rows
+                if row < size:
+                    found = table.read_row_group(group, wanted, use_threads=False)
+                    return dict(found.slice(row, 1).to_pylist()[0])
+                row -= size
+    else:
+        for batch in read_batches(root, name, columns):
+            if row < batch.num_rows:
+                return dict(batch.slice(row, 1).to_pylist()[0])
+            row -= batch.num_rows
+    raise IndexError(f"{name} has no such row")
+
+
 def _read_json(fs: Any, path: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
     from corpusforge.schema import CORPUS
 

@@ -34,7 +34,6 @@ from .schedule import learning_rate
 Progress = Callable[[dict[str, Any]], None]
 
 PLANS = "plans"
-VERIFIED = "verified.json"
 TOKENIZER = "tokenizer"
 CONTINUATIONS = 3
 
@@ -117,7 +116,6 @@ class Trainer:
         plans = str(root / PLANS)
         self.objective = goal = objective(spec, Tokenizer.load(str(Path(folders[0], TOKENIZER))))
         self.loader = training_rows(folders, spec, plans, goal.around)
-        self.loader.tokens.verify(str(root / PLANS / VERIFIED))
         self.heldout = (
             heldout_loader(folders, spec, plans, goal.around) if spec.data.heldout else None
         )

@@ -14,11 +14,21 @@ from .options import answer, common, refuse
 @click.argument("document", required=False)
 @click.option("--step", type=int, metavar="N", help="The documents that training step N read.")
 @click.option("--spikes", is_flag=True, help="The training steps whose loss stands out.")
+@click.option("--html", metavar="FILE", help="A page of it too: its blocks kept and cut, its text.")
 @common
 def explain(
-    run: str, document: str | None, step: int | None, spikes: bool, as_json: bool, **given: Any
+    run: str,
+    document: str | None,
+    step: int | None,
+    spikes: bool,
+    html: str | None,
+    as_json: bool,
+    **given: Any,
 ) -> None:
-    """Say why a document (URL, id or source id) is kept, dropped or failed.
+    """Say why a document (URL, id or source id) is kept, dropped or failed, stage by stage.
+
+    URLs need no scheme. Also: its surviving twin and how the two differ, where its text lies, and
+    its token rows and training steps in the runs beside this one.
 
     Of a model: which training steps read it, what a step read, or its spikes.
 
@@ -27,7 +37,7 @@ def explain(
     refuse("explain", given)
     from corpusforge import api
 
-    values, text = api.explain(run, document, step=step, spikes=spikes)
+    values, text = api.explain(run, document, step=step, spikes=spikes, html=html)
     answer(as_json, values, text)
 
 
@@ -75,12 +85,16 @@ def export(
 def report(runs: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Write report.html of one or several runs: funnel, drops by rule, histograms, loss.
 
+    Of two clean runs, difference.html in the second one sets them side by side.
+
     Example: forge report run/clean
     """
     refuse("report", given)
     from corpusforge import api
 
     written = [api.report(run) for run in runs]
+    if len(runs) == 2 and all(api.kind(run) == "clean" for run in runs):
+        written.append(api.compare(*runs))
     answer(as_json, {"reports": written}, "\n".join(written))
 
 
@@ -108,13 +122,13 @@ def generate(
 @click.command()
 @common
 def doctor(as_json: bool, **given: Any) -> None:
-    """Compile the kernels ahead and report versions.
+    """Compile the kernels ahead; report versions, free memory and disk, extras and runners.
 
     Example: forge doctor
     """
     refuse("doctor", given)
     from corpusforge import api
+    from corpusforge import doctor as doctors
 
     values = api.doctor()
-    lines = [f"{name} {version}" for name, version in values["versions"].items()]
-    answer(as_json, values, "\n".join([*lines, f"kernels compiled in {values['seconds']:.1f} s"]))
+    answer(as_json, values, doctors.describe(values))

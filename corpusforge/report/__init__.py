@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from corpusforge import manifest
-from corpusforge.report import clean, page, plots, provenance, tokens, train
+from corpusforge.report import clean, difference, page, plots, provenance, tokens, train
 from corpusforge.shard import join, write_bytes
 
 SECTIONS = {"clean": clean.sections, "tokenize": tokens.sections, "train": train.sections}
@@ -21,4 +21,17 @@ def write(root: str) -> str:
     text = page.page(f"{name} · forge {run.kind}", parts, "" if plots.installed() else plots.NOTE)
     path = join(root, "report.html")
     write_bytes(path, text.encode())
+    return path
+
+
+def compare(first: str, second: str) -> str:
+    """Write ``second/difference.html``: two finished clean runs side by side; returns its path.
+
+    Raises RunError where one of them holds no finished clean run.
+    """
+    runs = manifest.read(first, "clean"), manifest.read(second, "clean")
+    names = [root.rstrip("/").rpartition("/")[2] or root for root in (first, second)]
+    parts = difference.sections((first, second), runs)
+    path = join(second, "difference.html")
+    write_bytes(path, page.page(f"{names[0]} and {names[1]} · forge clean", parts).encode())
     return path

@@ -10,9 +10,11 @@ import pyarrow.compute as pc
 
 from corpusforge import rules
 from corpusforge.errors import SpecError
+from corpusforge.explain import STAGES
 from corpusforge.ledger import OUTCOMES
 from corpusforge.manifest import Manifest
 from corpusforge.report import plots
+from corpusforge.report.overlap import overlap
 from corpusforge.report.page import (
     CUT,
     Cell,
@@ -36,8 +38,7 @@ from corpusforge.report.survey import Effect, Survey, survey
 from corpusforge.report.tally import Tally
 from corpusforge.shard import read_batches
 
-# In the order that documents pass them.
-STAGES = ("read", "url", "extract", "language", "rules", "decontaminate", "dedup")
+OPTIONAL = ("url", "decontaminate")  # stages that a run has only where its spec says so
 ROWS = 30  # of a table of sources, languages, kinds
 GROUPS = 10  # of copies
 
@@ -50,7 +51,7 @@ def sections(root: str, run: Manifest) -> list[Section]:
     ranked = sorted(effects.values(), key=lambda one: (-one.first, -one.any, one.rule))
     return [
         _funnel(run, found),
-        _rules(run, ranked),
+        _rules(run, found, ranked),
         _failures(found),
         _languages(found),
         signals(root, run, ranked),
@@ -69,6 +70,8 @@ def _funnel(run: Manifest, found: Survey) -> Section:
     rows: list[list[Cell]] = [["records in", None, None, left, bar(left, counts["in"]), chars]]
     others = sorted(set(found.documents.counts) - {*STAGES, "kept"})
     for stage in (*STAGES, *others):
+        if stage in OPTIONAL and stage not in found.documents.counts:
+            continue
         _, dropped, failed = found.documents.counts.get(stage, [0, 0, 0])
         left, chars = left - dropped - failed, chars - sum(found.chars.counts.get(stage, [0]))
         rows.append([f"after {stage}", dropped, failed, left, bar(left, counts["in"]), chars])
@@ -101,7 +104,7 @@ def _in_use(run: Manifest) -> dict[str, Effect]:
     }
 
 
-def _rules(run: Manifest, ranked: list[Effect]) -> Section:
+def _rules(run: Manifest, found: Survey, ranked: list[Effect]) -> Section:
     rows: list[list[Cell]] = [
         [
             effect.rule,
@@ -125,6 +128,7 @@ def _rules(run: Manifest, ranked: list[Effect]) -> Section:
             ["Rule", "First", "Any", "Alone", "Any, of all records", "Kept when"],
             rows,
         ),
+        overlap(found.together),
         _attribution(run),
     )
 

@@ -64,6 +64,15 @@ summary { cursor: pointer; padding: .25rem 0; font-weight: 500; }
 .sample .why { font-size: .875rem; color: var(--soft); }
 blockquote { margin: .25rem 0; padding: .5rem .75rem; background: var(--wash); max-width: 46rem;
   white-space: pre-wrap; max-height: 22rem; overflow: hidden; contain: paint; }
+.legend { list-style: none; padding: 0; margin: .5rem 0; font-size: .875rem; columns: 2 18rem; }
+.dot { display: inline-block; min-width: 1rem; text-align: center; }
+.whole { max-height: none; }
+.block { border-left: 4px solid var(--line); padding: .125rem .75rem; margin: .25rem 0;
+  max-width: 46rem; overflow-wrap: anywhere; white-space: pre-wrap; }
+.block .why { font-size: .8125rem; color: var(--soft); }
+.is-kept { border-color: var(--kept); background: var(--wash); }
+.is-cut { border-color: var(--dropped); color: var(--soft); }
+del { color: var(--dropped); } ins { color: var(--kept); }
 @media (max-width: 40rem) { .bar { display: block; width: 4rem; margin: 0 0 .25rem auto; }
   th, td { padding-right: .5rem; } th[scope=row] { min-width: 7rem; } }
 @media print { body { max-width: none; padding: 0; font-size: .75rem; } nav { display: none; }

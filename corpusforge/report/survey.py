@@ -19,6 +19,7 @@ COLUMNS = (
     "id", "source", "source_id", "url", "outcome", "stage", "reasons", "detail", "duplicate_of",
     "similarity", "language", "language_score", "chars", "shard", "row",
 )  # fmt: skip
+SEPARATOR = "\n"  # between the rules of a set
 _HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
 
 
@@ -46,6 +47,7 @@ class Survey:
     hosts: Tally = field(default_factory=lambda: Tally(OUTCOMES))
     failures: Tally = field(default_factory=lambda: Tally(("failed",)))  # by (stage, kind)
     survivors: Tally = field(default_factory=lambda: Tally(("copies",)))  # by id
+    together: Tally = field(default_factory=lambda: Tally(("documents",)))  # by rules that fail
     effects: dict[str, Effect] = field(default_factory=dict)  # by rule, of dropped documents
     exact: int = 0  # duplicates that were equal
     near: Distribution = field(default_factory=Distribution)  # similarity of the others
@@ -62,6 +64,7 @@ class Survey:
             tally.add(keys.drop_null(), outcome.filter(keys.is_valid()))
         dropped = batch.filter(pc.equal(outcome, "dropped"))
         self._effects(dropped.column("reasons"))
+        self._together(dropped.column("reasons"))
         self._duplicates(dropped)
         failed = batch.filter(pc.equal(outcome, "failed"))
         self.failures.add(_kind(failed), failed.column("outcome"))
@@ -83,6 +86,15 @@ class Survey:
             effect.any += row["any_sum"]
             effect.first += row["first_sum"]
             effect.alone += row["alone_sum"]
+
+    def _together(self, reasons: pa.ListArray) -> None:
+        """Count documents by all the rules that they fail, those that fail any."""
+        rules = pc.list_flatten(reasons).field("rule").cast(pa.string())
+        lengths = np.asarray(pc.fill_null(pc.list_value_length(reasons), 0), np.int32)
+        ends = pa.array(np.cumsum(np.insert(lengths, 0, 0)).astype(np.int32))
+        sets = pc.binary_join(pa.ListArray.from_arrays(ends, rules), SEPARATOR)
+        sets = sets.filter(pa.array(lengths > 0))
+        self.together.add(sets, pa.repeat("documents", len(sets)))
 
     def _duplicates(self, dropped: pa.RecordBatch) -> None:
         copies = dropped.filter(dropped.column("duplicate_of").is_valid())

@@ -16,6 +16,7 @@ from corpusforge.report.page import (
     Cell,
     Html,
     Section,
+    cut,
     details,
     element,
     facts,
@@ -27,7 +28,9 @@ from corpusforge.report.page import (
 from corpusforge.shard import exists
 from corpusforge.shard import join as path_of
 
-METRICS = "metrics.jsonl"
+METRICS, SPIKES = "metrics.jsonl", "spikes.jsonl"
+SOURCES = 8  # whose losses are drawn
+SPIKE_DOCUMENTS = 5
 CURVES = {  # of metrics.jsonl: what each is called
     "loss": "Loss, nats a token",
     "gradient_norm": "Gradient norm, before clipping",
@@ -50,7 +53,14 @@ ROWS = 40  # steps of a table
 def sections(root: str, run: Manifest) -> list[Section]:
     """Return the sections of a train run, from its manifest and metrics.jsonl."""
     series = _series(root)
-    return [_figures(run), _curves(series), _heldout(series), _continuations(run)]
+    return [
+        _figures(run),
+        _curves(series),
+        _spikes(root),
+        _by_source(root),
+        _heldout(series),
+        _continuations(run),
+    ]
 
 
 def _series(root: str) -> dict[str, np.ndarray]:
@@ -64,10 +74,10 @@ def _series(root: str) -> dict[str, np.ndarray]:
     return {name: np.array(values).reshape(-1, 2) for name, values in series.items()}
 
 
-def _records(root: str) -> Iterator[dict[str, Any]]:
-    if not exists(root, METRICS):
+def _records(root: str, name: str = METRICS) -> Iterator[dict[str, Any]]:
+    if not exists(root, name):
         return
-    with fsspec.open(path_of(root, METRICS), "rt", encoding="utf-8") as file:
+    with fsspec.open(path_of(root, name), "rt", encoding="utf-8") as file:
         for line in file:
             if line.endswith("\n"):  # a torn last line is none
                 yield json.loads(line)
@@ -133,6 +143,62 @@ def _table(series: dict[str, np.ndarray]) -> Html | None:
     ]
     caption = f"{len(at)} of {len(steps)} logged steps"
     return details(caption, table(caption, ["Step", *(CURVES[name] for name in names)], rows))
+
+
+def _spikes(root: str) -> Section:
+    """The steps whose loss or gradient norm stands out, each with its worst documents."""
+    lines = list(_records(root, SPIKES))
+    worst = sorted(lines, key=lambda one: -max(one["loss_z"], one["gradient_norm_z"]))[:ROWS]
+    shown = []
+    for line in sorted(worst, key=lambda one: int(one["step"])):
+        rows: list[list[Cell]] = [
+            [
+                cut(one["url"] or one["source_id"] or one["id"]),
+                element("code", one["id"]),
+                one["loss"],
+            ]
+            for one in line["documents"][:SPIKE_DOCUMENTS]
+        ]
+        summary = (
+            f"step {line['step']}: loss {line['loss']:.3f} (z {line['loss_z']:.1f}),"
+            f" gradient norm {line['gradient_norm']:.3f} (z {line['gradient_norm_z']:.1f})"
+        )
+        caption = f"Documents of step {line['step']} with the highest loss"
+        shown.append(details(summary, table(caption, ["Document", "Id", "Loss"], rows)))
+    return section(
+        "Spikes",
+        element(
+            "p", f"{len(lines)} steps stand out (z: robust standard deviations above those before)."
+        )
+        if lines
+        else element("p", "No step stands out.", class_="none"),
+        element("p", "What became of a document: forge explain RUN ID, in its clean run.")
+        if lines
+        else None,
+        join(shown),
+    )
+
+
+def _by_source(root: str) -> Section:
+    """Loss by source over the steps that logged it, as curves and ends."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for record in _records(root):
+        for source, loss in (record.get("loss_by_source") or {}).items():
+            found.setdefault(source, []).append((record["step"], loss))
+    ranked = sorted(found, key=lambda name: (-len(found[name]), name))[:SOURCES]
+    figures, rows = [], list[list[Cell]]()
+    for name in ranked:
+        values = np.array(found[name]).reshape(-1, 2)
+        title = f"Loss of {cut(name, 60)}"
+        label = f"{title} over {len(values)} steps"
+        plot = plots.curve(values, label, np.empty((0, 2))) if len(values) > 1 else None
+        figures.append(plots.figure(plot, title) if plot else None)
+        rows.append([cut(name, 200), len(values), *(float(values[at, 1]) for at in (0, -1))])
+    return section(
+        "Loss by source",
+        element("div", join(figures), class_="plots") if any(figures) else None,
+        table("Loss by source, nats a token", ["Source", "Steps", "First", "Last"], rows),
+    )
 
 
 def _heldout(series: dict[str, np.ndarray]) -> Section:

@@ -42,7 +42,7 @@ def finish(arguments, folder):
 
 
 def sums(done):
-    """Name and sha256 of the files of a run, but for the metrics: they hold rates of this machine."""
+    """Name and sha256 of the files of a run, but for the metrics: they hold rates."""
     return [(shard.name, shard.sha256) for shard in done.shards if shard.name != "metrics.jsonl"]
 
 

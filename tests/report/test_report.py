@@ -1,5 +1,6 @@
 """The report: what it counts is what lies in the run, and nothing in it runs or loads."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,7 +8,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from report_runs import DUP, FEW, document, identity, usual, write_clean, write_model, write_tokens
+from report_runs import (
+    DUP,
+    FEW,
+    READ,
+    document,
+    identity,
+    usual,
+    write_clean,
+    write_model,
+    write_tokens,
+)
 from selectolax.lexbor import LexborHTMLParser
 
 from corpusforge import report
@@ -34,7 +45,7 @@ HOSTILE = [
     "<a href=javascript:alert(1)>x</a>" + "A" * (1 << 20),
 ]
 TAGS = re.compile(
-    "html|head|body|meta|title|style|header|main|nav|section|h1|h2|p|ul|li|a|dl|dt|dd|div|span|i"
+    "html|head|body|meta|title|style|header|main|nav|section|h1|h2|h3|p|ul|li|a|dl|dt|dd|div|span|i"
     "|code|pre|table|caption|thead|tbody|tr|th|td|wbr|details|summary|blockquote|figure|figcaption"
     "|svg|g|path|line|text|rect|defs"
 )
@@ -95,6 +106,40 @@ def test_drops_by_rule(root):
     assert counted == {name: [first[name], some[name], alone[name]] for name in some}
     assert table[FEW["rule"]][-1] == "words >= 50"
     assert table["gopher-quality.max_words"] == ["0", "0", "0", "0.0\u00a0%", "words <= 100,000"]
+
+
+def test_rules_that_fail_the_same_documents(root):
+    """Sets of rules by the documents that fail exactly these, as a plain count gives them."""
+    page = read(write_clean(root, usual()))
+    sets = Counter(
+        frozenset(reason["rule"] for reason in one["reasons"])
+        for one in usual()
+        if one["outcome"] == "dropped" and one["reasons"]
+    )
+    legend = dict(li.text().split(": ") for li in page.css(".legend li"))
+    caption = "Dropped documents by the exact set of rules that they fail, largest first"
+    shown = {
+        frozenset(legend[letter].split(" (")[0] for letter in name.split(" + ")): int(cells[0])
+        for name, cells in rows(page, caption).items()
+    }
+    assert shown == sets
+    dots = page.css_first(".dot").parent.parent.css(".dot")
+    assert sum(dot.text() == "●" for dot in dots) == 1
+
+
+def test_optional_stages_show_where_they_took_something(root):
+    """URL lists and decontamination stand in their place in the funnel, else not at all."""
+    made = [
+        *usual(),
+        document(30, "dropped", "url", [READ]),
+        document(31, "dropped", "decontaminate"),
+    ]
+    funnel = list(rows(read(write_clean(root, made)), "What each stage took, and what it left"))
+    assert funnel == [
+        "records in",
+        *(f"after {name}" for name in ("read", "url", "extract", "language", "rules")),
+        *("after decontaminate", "after dedup"),
+    ]
 
 
 def test_failures_languages_copies_sources(root):
@@ -241,6 +286,40 @@ def test_training(tmp_path):
     assert rows(page, "Evaluations") == {"300": ["6.5", "665", "2.5"]}
     assert [q.text() for q in page.css("#continuations blockquote")] == ["[a] b"]
     assert [dt.text() for dt in page.css("#training dt")] == ["steps", "last loss"]
+
+
+def test_spikes_and_sources_of_training(tmp_path):
+    """Spikes name their documents; each source has its losses."""
+    records = [{**one, "loss_by_source": {"a": one["loss"], "b": 1.5}} for one in LOSSES]
+    root = write_model(tmp_path, records)
+    spike = {"step": 7, "loss": 9.5, "loss_z": 8.0, "gradient_norm": 2.0, "gradient_norm_z": 1.0}
+    worst = {"url": HOSTILE[0], "source_id": None, "id": "ab" * 16, "loss": 12.5}
+    (tmp_path / "spikes.jsonl").write_text(json.dumps({**spike, "documents": [worst]}) + "\n")
+    page = read(root)
+    inert(page)
+    assert page.css_first("#spikes summary").text().startswith("step 7: loss 9.500 (z 8.0)")
+    caption = "Documents of step 7 with the highest loss"
+    assert rows(page, caption) == {HOSTILE[0]: ["ab" * 16, "12.5"]}
+    assert rows(page, "Loss by source, nats a token") == {
+        "a": ["600", "8.99", "3"],
+        "b": ["600", "1.5", "1.5"],
+    }
+
+
+def test_two_runs_side_by_side(tmp_path):
+    """Counts, first reasons, languages and settings that differ; a run with itself has none."""
+    a, b = (str(tmp_path / name) for name in "ab")
+    write_clean(a, usual())
+    write_clean(b, usual()[:-1])
+    page = LexborHTMLParser(Path(report.compare(a, b)).read_text(encoding="utf-8"))
+    inert(page)
+    counts = rows(page, "Records by outcome and stage")
+    assert counts["in"] == ["25", "24", "-1"] and counts["failed"] == ["3", "2", "-1"]
+    assert rows(page, "Not kept, by the rule that decided first")[FEW["rule"]] == ["7", "7", "0"]
+    assert "none" in page.css_first("#settings").text()
+    tok = write_tokens(str(tmp_path / "tok"), [("en", 1, 1)])
+    with pytest.raises(RunError, match="tokenize run"):
+        report.compare(a, tok)
 
 
 def test_without_the_extra_only_the_plots_are_missing(root):

@@ -17,8 +17,8 @@ _PRIME, _LOW, _SHIFT = np.uint64(2654435761), np.uint64(0xFFFFFFFF), np.uint64(3
 
 
 def places() -> np.ndarray:
-    """Return an empty table of places for ``block_size``: (16384,) int64."""
-    return np.full(1 << _BITS, -1, np.int64)
+    """Return an empty table of places for ``block_size``: (16384,) int32."""
+    return np.full(1 << _BITS, -1, np.int32)
 
 
 @kernel

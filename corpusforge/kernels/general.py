@@ -15,11 +15,21 @@ from corpusforge.kernels.jit import kernel
 from corpusforge.kernels.signals import Signal
 from corpusforge.kernels.text_column import named_columns, text_buffers
 from corpusforge.kernels.text_tables import SCRIPTS, scripts
-from corpusforge.kernels.words import BREAK, LETTER, SPACE, code_point, text_classes
+from corpusforge.kernels.words import (
+    BLOCK,
+    BREAK,
+    LETTER,
+    SPACE,
+    byte_set,
+    code_point,
+    find_bytes,
+    text_classes,
+)
 
 CHARS, LETTERS, URL_CHARS, LONGEST_WORD, LONGEST_LINE, MICRO_BITS, MILLION = range(7)
 BYTES, PACKED, SCRIPT = 7, 8, 9  # column SCRIPT + code; code 0 is every other script
 COUNTS = SCRIPT + 1 + len(SCRIPTS)
+_SEEN = byte_set(ord("."), ord(":"))  # white space, and what stands behind www and http
 
 SIGNALS = (
     *(
@@ -91,37 +101,51 @@ def _count_text(
     counts: np.ndarray,
 ) -> int:
     """Fill all but the last three counts; ``points`` becomes the characters, returns how many."""
-    longest_word, longest_line, letters, latin, url_chars, different = 0, 0, 0, 0, 0, 0
+    longest_word, longest_line, letters, url_chars, different = 0, 0, 0, 0, 0
     chars, word, line, url = 0, 0, 0, -1  # the characters before the open word, line, address
+    places = np.empty(BLOCK + 1, np.int32)
     index = start
-    while index < stop:
-        point, size = int(data[index]), 1
-        if point >= 0x80:
+    for block in range(start, stop + 1, BLOCK):
+        for byte in data[block : min(block + BLOCK, stop)]:
+            frequency[byte & 0x7F] += 1 - (byte >> 7)
+        for place in places[: find_bytes(data, block, stop, _SEEN, places)]:
+            if place < index:
+                continue  # inside of a character
+            chars += place - index
+            begin, index = index, place
+            if index == stop:
+                break
             point, size = code_point(data, index, stop)
-        kind = int(classes[point])
-        if frequency[point] == 0:
+            kind = int(classes[point])
+            if point >= 0x80:
+                if frequency[point] == 0:
+                    points[different] = point
+                    different += 1
+                frequency[point] += 1
+                if kind & LETTER:
+                    letters += 1
+                    counts[SCRIPT + scripts[point]] += 1
+            elif point in (0x3A, 0x2E):
+                named = _url_letters(data, begin, index, stop)
+                if named > 0 and url < 0:
+                    url = chars - named
+            if kind & SPACE:
+                longest_word = max(longest_word, chars - word)
+                word = chars + 1
+                if url >= 0:
+                    url_chars += chars - url
+                    url = -1
+                if kind & BREAK:
+                    longest_line = max(longest_line, chars - line)
+                    line = chars + 1
+            chars += 1
+            index += size
+    latin = 0
+    for point in range(0x80):
+        if frequency[point] > 0:
             points[different] = point
             different += 1
-        frequency[point] += 1
-        if kind & LETTER:
-            if point < 0x80:
-                latin += 1
-                if point in (0x68, 0x77) and url < 0 and _begins_url(data, index, stop):
-                    url = chars
-            else:
-                letters += 1
-                counts[SCRIPT + scripts[point]] += 1
-        elif kind & SPACE:
-            longest_word = max(longest_word, chars - word)
-            word = chars + 1
-            if url >= 0:
-                url_chars += chars - url
-                url = -1
-            if kind & BREAK:
-                longest_line = max(longest_line, chars - line)
-                line = chars + 1
-        chars += 1
-        index += size
+            latin += frequency[point] * (classes[point] & LETTER)
     counts[CHARS], counts[LETTERS] = chars, letters + latin
     counts[SCRIPT + scripts[0x61]] += latin
     counts[URL_CHARS] = url_chars + (chars - url if url >= 0 else 0)
@@ -131,19 +155,19 @@ def _count_text(
 
 
 @kernel
-def _begins_url(data: np.ndarray, index: int, stop: int) -> bool:
-    if data[index] == 0x77:
-        return index + 4 <= stop and (
-            data[index + 1] == 0x77 and data[index + 2] == 0x77 and data[index + 3] == 0x2E
-        )
-    if data[index] != 0x68 or index + 8 > stop:
-        return False
-    if data[index + 1] != 0x74 or data[index + 2] != 0x74 or data[index + 3] != 0x70:
-        return False
-    at = index + 4 + (data[index + 4] == 0x73)
-    if at + 3 > stop:
-        return False
-    return bool(data[at] == 0x3A and data[at + 1] == 0x2F and data[at + 2] == 0x2F)
+def _url_letters(data: np.ndarray, begin: int, end: int, stop: int) -> int:
+    """Letters of http, https or www that close data[begin:end], :// or . behind them; or 0."""
+    if begin == end:
+        return 0
+    if data[end] == 0x2E:
+        www = end - begin >= 3 and data[end - 1] == 0x77
+        return 3 if www and data[end - 2] == 0x77 and data[end - 3] == 0x77 else 0
+    size = 4 + (data[end - 1] == 0x73)
+    at = end - size
+    if at < begin or at + 8 > stop or data[end + 1] != 0x2F or data[end + 2] != 0x2F:
+        return 0
+    http = data[at] == 0x68 and data[at + 1] == 0x74 and data[at + 2] == 0x74
+    return size if http and data[at + 3] == 0x70 else 0
 
 
 @kernel

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from corpusforge.kernels.jit import kernel
-from corpusforge.kernels.repetition import tally
+from corpusforge.kernels.repetition import likely_repeated, tally
 from corpusforge.kernels.words import mix
 
 # Columns: add n - 2 to one of the first three, n - 5 to one of the others.
@@ -52,6 +52,7 @@ def count_gram_chars(hashes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
                 keys[kept] = mix(keys[index] * _BASE + hashes[place + n - 1])
                 places[kept] = place
                 kept += 1
+        kept = likely_repeated(keys, places, kept)
         occurrences = tally(keys[:kept], slots)
         if n < _FIRST_DUP:
             _count_top(n, places[:kept], slots, occurrences, ends, counts)

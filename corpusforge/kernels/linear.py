@@ -17,14 +17,14 @@ import pyarrow as pa
 
 from corpusforge.kernels.jit import kernel
 from corpusforge.kernels.text_column import text_buffers
-from corpusforge.kernels.words import WORD_COUNTS, mix, scan_words, text_classes
+from corpusforge.kernels.words import WORD_COUNTS, mix, no_stop_words, scan_words, text_classes
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 U32 = npt.NDArray[np.uint32]
 
-_NO_STOP_WORDS = np.empty(0, np.uint64)
+_NO_STOP_WORDS = no_stop_words()
 _HALF = np.uint64(32)
 SPREAD = 2.0
 

@@ -11,7 +11,16 @@ from __future__ import annotations
 import numpy as np
 
 from corpusforge.kernels.jit import kernel
-from corpusforge.kernels.words import BREAK, SPACE, TERMINAL, WORD_COUNTS, code_point
+from corpusforge.kernels.words import (
+    BLOCK,
+    BREAK,
+    SPACE,
+    TERMINAL,
+    WORD_COUNTS,
+    byte_set,
+    code_point,
+    find_bytes,
+)
 
 LINES, BULLET_LINES, ELLIPSIS_LINES, ELLIPSES, NEWLINES, SPACES = range(
     WORD_COUNTS, WORD_COUNTS + 6
@@ -22,6 +31,8 @@ LINE_COUNTS = WORD_COUNTS + 9  # columns filled so far
 SHORT = 30  # characters of a short line, FineWeb
 
 _BULLET, _HYPHEN, _ELLIPSIS, _DOT = 0x2022, 0x2D, 0x2026, 0x2E
+
+_SEEN = byte_set(_DOT)
 
 
 @kernel
@@ -47,52 +58,71 @@ def scan_lines(
     first, last, dots, joined = -1, -1, 0, False  # visible characters of the line; dots at its end
     line_chars, after_return = 0, False
     seen_end, seen_chars = 0, 0  # behind the last visible character of the text
+    places = np.empty(BLOCK + 1, np.int32)
     index = start
-    while index <= stop:
-        point, size = 0x0A, 1
-        if index < stop:
-            point, size = code_point(data, index, stop)
-        kind = classes[point]
-        boundary = kind & BREAK != 0
-        if boundary and (line_chars > 0 or index < stop) and not (after_return and point == 0x0A):
-            counts[LINES] += 1
-            counts[BULLET_LINES] += first in (_BULLET, _HYPHEN)
-            counts[ELLIPSIS_LINES] += dots >= 3 or last == _ELLIPSIS
-            first, last, dots, line_chars = -1, -1, 0, 0
-        elif not boundary:
-            line_chars += 1
-        if point == 0x0A:
-            if index > piece_byte:
-                spans[pieces, 0], spans[pieces, 1] = piece_byte, index
-                spans[pieces, 2], spans[pieces, 3] = piece_char, chars
-                visible[pieces] = piece_visible
-                pieces += 1
-            if piece_visible:
-                counts[VISIBLE_PIECES] += 1
-                counts[TERMINAL_PIECES] += ends_sentence
-                counts[SHORT_PIECES] += chars - piece_char <= SHORT
-            piece_byte, piece_char, piece_visible = index + 1, chars + 1, False
-        if index == stop:
-            break
-        counts[NEWLINES] += point == 0x0A
-        ends_sentence = kind & TERMINAL != 0
-        if kind & SPACE:
-            counts[SPACES] += 1
-            joined = False
-        else:
-            if seen_end == 0:
-                trim[0], trim[2] = index, chars
-            seen_end, seen_chars = index + size, chars + 1
-            if first < 0:
-                first = point
-            last = point
-            dots = 0 if point != _DOT else dots + 1 if joined else 1
-            joined = point == _DOT
-            counts[ELLIPSES] += point == _ELLIPSIS or (joined and dots % 3 == 0)
-            piece_visible = True
-        after_return = point == 0x0D
-        chars += 1
-        index += size
+    for block in range(start, stop + 1, BLOCK):
+        for place in places[: find_bytes(data, block, stop, _SEEN, places)]:
+            if place < index:
+                continue  # inside of a character
+            if place > index:  # visible, no dot
+                if seen_end == 0:
+                    trim[0], trim[2] = index, chars
+                if first < 0:
+                    first = int(data[index])
+                last, dots, joined = int(data[place - 1]), 0, False
+                piece_visible, after_return = True, False
+                ends_sentence = classes[last] & TERMINAL != 0
+                chars += place - index
+                line_chars += place - index
+                seen_end, seen_chars, index = place, chars, place
+            point, size = 0x0A, 1
+            if index < stop:
+                point, size = code_point(data, index, stop)
+            kind = classes[point]
+            boundary = kind & BREAK != 0
+            if (
+                boundary
+                and (line_chars > 0 or index < stop)
+                and not (after_return and point == 0x0A)
+            ):
+                counts[LINES] += 1
+                counts[BULLET_LINES] += first in (_BULLET, _HYPHEN)
+                counts[ELLIPSIS_LINES] += dots >= 3 or last == _ELLIPSIS
+                first, last, dots, line_chars = -1, -1, 0, 0
+            elif not boundary:
+                line_chars += 1
+            if point == 0x0A:
+                if index > piece_byte:
+                    spans[pieces, 0], spans[pieces, 1] = piece_byte, index
+                    spans[pieces, 2], spans[pieces, 3] = piece_char, chars
+                    visible[pieces] = piece_visible
+                    pieces += 1
+                if piece_visible:
+                    counts[VISIBLE_PIECES] += 1
+                    counts[TERMINAL_PIECES] += ends_sentence
+                    counts[SHORT_PIECES] += chars - piece_char <= SHORT
+                piece_byte, piece_char, piece_visible = index + 1, chars + 1, False
+            if index == stop:
+                break
+            counts[NEWLINES] += point == 0x0A
+            ends_sentence = kind & TERMINAL != 0
+            if kind & SPACE:
+                counts[SPACES] += 1
+                joined = False
+            else:
+                if seen_end == 0:
+                    trim[0], trim[2] = index, chars
+                seen_end, seen_chars = index + size, chars + 1
+                if first < 0:
+                    first = point
+                last = point
+                dots = 0 if point != _DOT else dots + 1 if joined else 1
+                joined = point == _DOT
+                counts[ELLIPSES] += point == _ELLIPSIS or (joined and dots % 3 == 0)
+                piece_visible = True
+            after_return = point == 0x0D
+            chars += 1
+            index += size
     trim[1], trim[3] = seen_end, seen_chars
     return spans[:pieces], visible[:pieces], trim
 

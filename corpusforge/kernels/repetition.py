@@ -50,6 +50,32 @@ def tally(keys: np.ndarray, slots: np.ndarray) -> np.ndarray:
 
 
 @kernel
+def likely_repeated(keys: np.ndarray, places: np.ndarray, count: int) -> int:
+    """Keep of the first ``count`` ``keys`` (uint64) and ``places`` those that may occur twice.
+
+    Returns how many. Every key that does is kept, and few others: two bits of a key's own, nearly,
+    say that it was met, and met again. A pass without branches, where ``tally`` guesses.
+    """
+    bits = 10
+    while bits < 40 and 1 << bits < 16 * count:
+        bits += 1
+    shift, met = np.uint64(64 - bits), np.zeros((1 << bits) // 64, np.uint64)
+    again = np.zeros(len(met), np.uint64)
+    for index in range(count):
+        slot = keys[index] >> shift
+        bit = _ONE << (slot & np.uint64(63))
+        word = np.int64(slot >> np.uint64(6))
+        again[word] |= met[word] & bit
+        met[word] |= bit
+    left = 0
+    for index in range(count):
+        slot = keys[index] >> shift
+        keys[left], places[left] = keys[index], places[index]
+        left += np.int64(again[np.int64(slot >> np.uint64(6))] >> (slot & np.uint64(63)) & _ONE)
+    return left
+
+
+@kernel
 def hash_span(data: np.ndarray, start: int, stop: int) -> np.uint64:
     """64-bit hash of the bytes data[start:stop], eight at a time."""
     state = np.uint64(stop - start)
@@ -140,6 +166,7 @@ def count_grams(
                 keys[kept] = mix(keys[index] * _BASE + hashes[place + n - 1])
                 places[kept] = place
                 kept += 1
+        kept = likely_repeated(keys, places, kept)
         occurrences = tally(keys[:kept], slots)
         if n <= _LAST_TOP:
             counts[GRAMS + n] = _top_chars(n, places[:kept], slots, occurrences, lengths, gaps)

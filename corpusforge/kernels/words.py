@@ -40,10 +40,11 @@ WORD_COUNTS = 10  # columns that scan_words fills
 STOP = ("the", "be", "to", "of", "and", "that", "have", "with")  # Rae et al. 2021, A1.1
 
 _REPLACEMENT = 0xFFFD
-_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
-_FNV_PRIME = np.uint64(0x100000001B3)
+_OFFSET = np.uint64(0xCBF29CE484222325)
+_PRIME = np.uint64(0x9E3779B97F4A7C15)
+_ONE, _FIELD, _LETTERS = np.uint64(1), np.uint64(0xFFFF), np.uint64(0x4040404040404040)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
-_HALF = np.uint64(32)
+_HALF, _SLOT = np.uint64(32), np.uint64(56)
 
 
 @cache
@@ -77,10 +78,19 @@ def text_classes() -> np.ndarray:
 
 @cache
 def stop_hashes() -> np.ndarray:
-    """Return the hash of each stop word, as ``scan_words`` gives it: (8,) uint64."""
+    """Return the hash of each stop word, as ``scan_words`` gives it, in its slot: (256,) uint64."""
     text = np.frombuffer(" ".join(STOP).encode(), np.uint8)
-    none, counts = np.empty(0, np.uint64), np.zeros(WORD_COUNTS, np.int64)
-    return scan_words(text, 0, len(text), text_classes(), none, counts)[0]
+    counts = np.zeros(WORD_COUNTS, np.int64)
+    hashes = scan_words(text, 0, len(text), text_classes(), no_stop_words(), counts)[0]
+    table = no_stop_words()
+    table[hashes >> _SLOT] = hashes
+    assert np.count_nonzero(table) == len(STOP), "two stop words share a slot"
+    return table
+
+
+def no_stop_words() -> np.ndarray:
+    """Return what ``scan_words`` takes where stop words are not counted: (256,) uint64."""
+    return np.zeros(256, np.uint64)
 
 
 @kernel
@@ -109,36 +119,69 @@ def code_point(data: np.ndarray, index: int, stop: int) -> tuple[int, int]:
     return point if point <= 0x10FFFF else _REPLACEMENT, size
 
 
+BLOCK = 4096  # bytes that ``find_bytes`` looks at in one call
+
+
+def byte_set(*members: int) -> np.ndarray:
+    """Return for ``find_bytes`` what is in a set: ``members``, white space, all but ASCII."""
+    among = np.zeros(256, np.uint8)
+    among[[*range(0x09, 0x0E), *range(0x1C, 0x21), *members]] = 1
+    among[0x80:] = 1
+    return among
+
+
+_NO_WORD = byte_set(*range(0x30), *range(0x3A, 0x41), *range(0x5B, 0x61), *range(0x7B, 0x80))
+_PACKED = np.zeros(256, np.uint64)  # what a byte adds to the counts from NUMBERS on, 16 bits each
+_PACKED[0x30:0x3A], _PACKED[0x61:0x7B], _PACKED[0x41:0x5B] = 1, 1 << 16, (1 << 32) + (1 << 16)
+_PACKED[0x23] = 1 << 48
+
+
 @kernel
-def ascii_word(data: np.ndarray, index: int, stop: int, classes: np.ndarray) -> int:
-    """Return where the ASCII letters and digits from ``index`` end."""
-    while index < stop and data[index] < 0x80 and classes[data[index]] & WORD:
-        index += 1
-    return index
+def find_bytes(
+    data: np.ndarray, start: int, stop: int, among: np.ndarray, places: np.ndarray
+) -> int:
+    """Write the places of the bytes of data[start : start + BLOCK] that ``among`` (256,) has.
+
+    ``places`` is (BLOCK + 1,) int32; ``stop``, the end of the text, is such a place too, so that
+    all other bytes are in runs that end at one. Returns how many. Without a branch a byte: what
+    is looked for comes every few bytes, and guessing wrong costs more than a pass over all.
+    """
+    found = 0
+    for index in range(start, min(start + BLOCK, stop)):
+        places[found] = index
+        found += among[data[index]]
+    if stop < start + BLOCK:
+        places[found] = stop
+        found += 1
+    return found
 
 
 @kernel
 def count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> tuple[int, int]:
     """Return the characters and words of data[start:stop], as ``scan_words`` counts them."""
     chars, words, is_open, alone, index = 0, 0, False, False, start
-    while index < stop:
-        end = ascii_word(data, index, stop, classes)
-        if end > index:
-            words += not is_open or alone
-            chars += end - index
-            is_open, alone, index = True, False, end
-            continue
-        point, size = code_point(data, index, stop)
-        kind = int(classes[point])
-        if kind & WORD == 0:
-            is_open = False
-        else:
-            if not is_open or ((alone or kind & ALONE) and kind & MARK == 0):
-                words += 1
-                alone = False
-            is_open, alone = True, alone or kind & ALONE != 0
-        chars += 1
-        index += size
+    places = np.empty(BLOCK + 1, np.int32)
+    for block in range(start, stop, BLOCK):
+        for place in places[: find_bytes(data, block, stop, _NO_WORD, places)]:
+            if place < index:
+                continue  # inside of a character
+            if place > index:  # letters and digits
+                words += not is_open or alone
+                chars += place - index
+                is_open, alone, index = True, False, int(place)
+            if index == stop:
+                break
+            point, size = code_point(data, index, stop)
+            kind = int(classes[point])
+            if kind & WORD == 0:
+                is_open = False
+            else:
+                if not is_open or ((alone or kind & ALONE) and kind & MARK == 0):
+                    words += 1
+                    alone = False
+                is_open, alone = True, alone or kind & ALONE != 0
+            chars += 1
+            index += size
     return chars, words
 
 
@@ -156,62 +199,97 @@ def scan_words(
     Returns per word: its hash (uint64), its characters (int32), and whether something that is no
     word stands before it (uint8).
     """
-    most = (stop - start + 1) // 2 + 1  # a one-byte word needs a separator; others have 3 bytes
+    most = (stop - start + 1) // 2 + 2  # a one-byte word needs a separator; others have 3 bytes
     hashes = np.empty(most, np.uint64)
     lengths = np.empty(most, np.int32)
     gaps = np.empty(most, np.uint8)
-    words, chars, numbers, letters, uppers = 0, 0, 0, 0, 0
-    alphabetic, marks, hash_signs, seen_stop = 0, 0, 0, 0
-    state, length, seen = _FNV_OFFSET, 0, 0  # of the open word; length 0: none is open
-    gap = 1
+    letter = np.empty(most, np.uint8)
+    places = np.empty(BLOCK + 1, np.int32)
+    words, chars, marks = 0, 0, 0
+    state, length, seen, gap = _OFFSET, 0, 0, 1  # of the open word; length 0: none is open
     index = start
-    while index <= stop:
-        kind, size = SPACE, 1
-        if index < stop:  # the end counts as a separator
+    for block in range(start, stop + 1, BLOCK):
+        _count_ascii(data, block, min(block + BLOCK, stop), counts)
+        for place in places[: find_bytes(data, block, stop, _NO_WORD, places)]:
+            if place < index:
+                continue  # inside of a character
+            if place > index:  # letters and digits
+                if length > 0 and seen & ALONE:
+                    words, length, gap = words + 1, 0, 0
+                if length == 0:
+                    state, seen = _OFFSET, 0
+                state, first = _hash_run(data, index, place, state)
+                seen |= first
+                length += place - index
+                chars += place - index
+                hashes[words], lengths[words], gaps[words] = state, length, gap
+                letter[words] = seen & LETTER
+                index = place
+            if index == stop:
+                break
             point, size = code_point(data, index, stop)
             kind = int(classes[point])
-            chars += 1
-            hash_signs += point == 0x23
-        inside = kind & WORD != 0
-        opens = inside and (length == 0 or ((kind | seen) & ALONE != 0 and kind & MARK == 0))
-        if length > 0 and (opens or not inside):
-            hashes[words] = mix(state)
-            lengths[words] = length
-            gaps[words] = gap
-            alphabetic += seen & LETTER != 0
-            if length <= 4:
-                for which in range(len(stop_words)):
-                    if hashes[words] == stop_words[which]:
-                        seen_stop |= 1 << which
-            words += 1
-            gap = 0
-        if opens:
-            state, length, seen = _FNV_OFFSET, 0, 0
-        if not inside:
-            length = 0
-            gap = 1
-            marks += kind & SPACE == 0
-        while inside:
-            for step in range(size):
-                state = (state ^ np.uint64(data[index + step])) * _FNV_PRIME
-            length += 1
-            seen |= kind
-            numbers += kind & NUMBER != 0
-            letters += kind & LETTER != 0
-            uppers += kind & UPPER != 0
-            following = index + size
-            if following == stop or data[following] >= 0x80 or seen & ALONE:
-                break
-            kind = int(classes[data[following]])
             if kind & WORD == 0:
-                break
-            index, size = following, 1  # most words go on in ASCII
+                words += length > 0
+                length, gap = 0, 1
+                marks += kind & SPACE == 0
+            else:
+                if length > 0 and (kind | seen) & ALONE and kind & MARK == 0:
+                    words, length, gap = words + 1, 0, 0
+                if length == 0:
+                    state, seen = _OFFSET, 0
+                state = _hash_run(data, index, index + size, state)[0]
+                seen |= kind
+                length += 1
+                counts[NUMBERS] += kind & NUMBER != 0
+                counts[LETTERS] += kind & LETTER != 0
+                counts[UPPERS] += kind & UPPER != 0
+                hashes[words], lengths[words], gaps[words] = state, length, gap
+                letter[words] = seen & LETTER
             chars += 1
-        index += size
-    counts[CHARS], counts[WORDS], counts[ALPHA_WORDS] = chars, words, alphabetic
+            index += size
+    words += length > 0
+    met = np.zeros(256, np.bool_)
+    for word in range(words):
+        hashes[word] = mix(hashes[word])
+        slot = hashes[word] >> _SLOT
+        met[slot] |= hashes[word] == stop_words[slot]
+    counts[CHARS], counts[WORDS], counts[TOKENS] = chars, words, words + marks
     counts[WORD_CHARS] = lengths[:words].sum()
-    counts[NUMBERS], counts[LETTERS], counts[UPPERS] = numbers, letters, uppers
-    counts[HASHES], counts[TOKENS] = hash_signs, words + marks
-    for which in range(len(stop_words)):
-        counts[STOP_WORDS] += (seen_stop >> which) & 1
+    counts[ALPHA_WORDS] = letter[:words].sum()  # LETTER is 1
+    counts[STOP_WORDS] += met.sum()
     return hashes[:words], lengths[:words], gaps[:words]
+
+
+@kernel
+def _count_ascii(data: np.ndarray, start: int, stop: int, counts: np.ndarray) -> None:
+    """Add the ASCII numbers, letters, capitals and # of at most BLOCK bytes to ``counts``."""
+    packed = np.uint64(0)
+    for index in range(start, stop):
+        packed += _PACKED[data[index]]
+    for place in range(4):
+        counts[NUMBERS + place] += np.int64(packed >> np.uint64(16 * place) & _FIELD)
+
+
+@kernel
+def _hash_run(data: np.ndarray, start: int, stop: int, state: np.uint64) -> tuple[np.uint64, int]:
+    """Hash data[start:stop] on top of ``state``, eight bytes at a time.
+
+    The other value is LETTER if a byte is an ASCII letter, where all are letters or digits: of
+    these, letters have the bit 0x40.
+    """
+    seen = np.uint64(0)
+    for index in range(start, stop, 8):
+        block = np.uint64(0)
+        if index + 8 <= len(data):
+            for step in range(8):  # becomes one load
+                block |= np.uint64(data[index + step]) << np.uint64(8 * step)
+            if index + 8 > stop:
+                block &= (_ONE << np.uint64(8 * (stop - index))) - _ONE
+        else:
+            for step in range(stop - index):
+                block |= np.uint64(data[index + step]) << np.uint64(8 * step)
+        seen |= block
+        state = (state ^ block) * _PRIME
+        state ^= state >> _HALF
+    return state, LETTER if seen & _LETTERS else 0

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusforge.kernels.c4 import POLICY, RULES, edit
+from corpusforge.kernels.words import BLOCK
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "datatrove.json").read_text())["texts"]
 LIMITS = dict.fromkeys(RULES, 0.0) | {"max_word_chars": 1000, "min_line_words": 3}
@@ -97,15 +98,21 @@ PIECES = st.sampled_from(
             "JavaScript",
             "Use Cookies",
         ),
-        *("privacy policy", "é", "\u00a0", "我", "\x1c"),
+        *("privacy policy", "Terms", " of use", "lorem ipsum", "{", "é", "\u00a0", "我", "\x1c"),
     ]
 )
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(PIECES, max_size=40).map("".join), st.sets(st.sampled_from(RULES)))
+START = st.integers(BLOCK - 40, BLOCK + 1).map(lambda size: ("Word? " * size)[:size])
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.tuples(st.just("") | START, st.lists(PIECES, max_size=40).map("".join)).map("".join),
+    st.sets(st.sampled_from(RULES)),
+)
 def test_any_rules_equal_the_slow_reference(text: str, rules: set[str]) -> None:
-    """Also with some of them left out."""
+    """Also with some of them left out, and where a block of ``words.find_bytes`` ends."""
     limits = {k: v for k, v in (LIMITS | {"max_word_chars": 8}).items() if k in rules}
     left, counts, _ = edit(pa.array(["other", text])[1:], limits, "unicode")
     assert (left[0].as_py(), counts[0].tolist()) == reference(text, limits)

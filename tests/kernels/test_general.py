@@ -1,6 +1,7 @@
 """General signals equal a slow reference in plain Python."""
 
 import math
+import re
 from collections import Counter
 
 import numpy as np
@@ -26,10 +27,15 @@ PARTS = [
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from(PARTS), max_size=30).map("".join))
-def test_against_reference(text: str) -> None:
+@given(
+    st.lists(st.sampled_from(PARTS), max_size=30).map("".join), st.just(0) | st.integers(4080, 4100)
+)
+def test_against_reference(text: str, before: int) -> None:
     """Entropy, longest word and line, scripts."""
+    text = ("some. " * before)[:before] + text
     got = {name: column[0] for name, column in measure(pa.array([text])).items()}
+    urls = re.findall(r"(?:https://|http://(?=[\s\S])|www\.)\S*", text)
+    assert got["url_char_ratio"] == sum(map(len, urls)) / max(len(text), 1)
     shares = [count / len(text) for count in Counter(text).values()]
     assert abs(got["char_entropy"] + sum(p * math.log2(p) for p in shares)) < 1e-6
     assert got["longest_word"] == max(map(len, text.split()), default=0)

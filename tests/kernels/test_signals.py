@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusforge.kernels.signals import SIGNALS, measure, sizes
+from corpusforge.kernels.words import BLOCK
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -163,6 +164,14 @@ def reference(text: str) -> dict[str, float]:
 def test_every_signal_equals_the_slow_reference(text: str) -> None:
     """The compiled passes compute the documented definitions."""
     assert signals(text) == reference(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(["ab ", "1. é\n"]), st.integers(BLOCK - 9, BLOCK + 1), TEXTS)
+def test_texts_longer_than_a_block(start: str, size: int, text: str) -> None:
+    """Where a block of ``words.find_bytes`` ends does not matter."""
+    whole = (start * size).encode()[:size].decode(errors="ignore") + text
+    assert signals(whole) == reference(whole)
 
 
 @settings(max_examples=50, deadline=None)

@@ -30,7 +30,7 @@ from corpusforge.transforms.mark import Mark
 # Keys that verdicts from stored columns depend on, and those of how results are written.
 KEYS = (
     *("rules.", "language.", "decontaminate.action"),
-    *("dedup.similarity", "dedup.exact", "dedup.near", "dedup.ranges"),
+    *("dedup.similarity", "dedup.exact", "dedup.near"),
 )
 WRITTEN = ("output.",)
 NAMED = ("id", "source", "offset", "ordinal", "source_id", "url")

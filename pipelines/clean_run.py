@@ -6,16 +6,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corpusforge import attribution, ledger, manifest, readers
+from corpusforge import attribution, dedup_index, ledger, manifest, readers
 from corpusforge import spec as specs
+from corpusforge.dedup_index import Earlier
 from corpusforge.errors import AccountingError, RunError, UsageError
 from corpusforge.kernels import digest
 from corpusforge.plan import Unit, estimate
 from corpusforge.run import RunFolder, progress
-from corpusforge.shard import committed, read_json, shards_of, write_json
+from corpusforge.shard import Shard, committed, read_json, shards_of, write_json
 from corpusforge.spec import CleanSpec
 from corpusforge.stages import again, key_of, recipe, warm
-from corpusforge.stages import clean as stages
+from corpusforge.stages import dedup as dedups
 
 from . import clean as jobs
 from .engine import Engine
@@ -129,6 +130,7 @@ def _stages(
     quiet: bool,
     old: manifest.Manifest | None = None,
     source: str = "",
+    earlier: Sequence[Earlier] = (),
 ) -> manifest.Manifest:
     """Do what is left of the stages; ``old`` is the run in ``source`` that documents come from."""
     made = old.versions if old else None
@@ -149,21 +151,15 @@ def _stages(
 
     names = [unit.name for unit in units]
     signals = [shard for record in read for shard in shards_of(record, "signals")]
-    key = key_of("dedup", run.key, *[shard.sha256 for shard in signals])
-    if not committed(root, "dedup", "removed", key):
-        run.remove("commits/dedup")
-        with progress(root, "dedup", 0, quiet=quiet):
-            for kind, method in (("exact", spec.dedup.exact), ("near", spec.dedup.near)):
-                if method != "none":
-                    jobs.dedup(engine, root, kind, names, spec.dedup, key, size)
-            stages.resolve(root, names, spec.dedup, key)
-    removed = shards_of(_record(root, "dedup", "removed", key), "dedup")
+    facts = _dedup(run, names, signals, spec, engine, quiet, size, earlier)
+    removed = shards_of(facts, "dedup")
 
     last = {unit.name: key_of("settle", keys[unit.name], removed[0].sha256) for unit in units}
-    left_names = [name for name in names if not committed(root, "settle", name, last[name])]
-    if left_names:
+    undone = [name for name in names if not committed(root, "settle", name, last[name])]
+    if undone:
+        work = [(name, last[name], facts["units"][name]) for name in undone]
         with progress(root, "settle", 0, quiet=quiet):
-            jobs.settle(engine, root, [(name, last[name]) for name in left_names], spec, size)
+            jobs.settle(engine, root, work, spec, size)
     settled = [_record(root, "settle", name, last[name]) for name in names]
 
     counts = ledger.add([record["counts"] for record in settled])
@@ -188,6 +184,35 @@ def _stages(
     done.write(root)
     run.remove("work", "progress")
     return done
+
+
+def _dedup(
+    run: RunFolder,
+    names: Sequence[str],
+    signals: Sequence[Shard],
+    spec: CleanSpec,
+    engine: Engine,
+    quiet: bool,
+    size: int,
+    earlier: Sequence[Earlier],
+) -> dict[str, Any]:
+    """Deduplicate the documents of all units; returns the commit record of what was removed."""
+    root = run.root
+    against = [f"{one.name} {one.content}" for one in earlier]
+    key = key_of("dedup", run.key, *[shard.sha256 for shard in signals], *against)
+    if not committed(root, "dedup", "removed", key):
+        with progress(root, "dedup", 0, quiet=quiet):
+            indexes = dedup_index.open_all(earlier, spec.dedup, run.file("work/earlier"))
+            rows = [(name, shard.rows) for name, shard in zip(names, signals, strict=True)]
+            plan = dedups.layout(rows, indexes, spec, key)
+            dedups.write_layout(root, plan)
+            if spec.dedup.exact != "none":
+                jobs.dedup(engine, root, "exact", names, spec.dedup, key, size)
+                dedups.gather_copies(root, plan)
+            if spec.dedup.near != "none":
+                jobs.dedup(engine, root, "near", names, spec.dedup, key, size)
+            dedups.decide(root, spec.dedup, plan, indexes)
+    return _record(root, "dedup", "removed", key)
 
 
 def _record(root: str, stage: str, unit: str, key: str) -> dict[str, Any]:

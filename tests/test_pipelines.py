@@ -17,7 +17,7 @@ JOBS = {
     "documents": lambda e: clean.documents(e, "r", UNITS, CleanSpec()),
     "exact": lambda e: clean.dedup(e, "r", "exact", ["part-00000"], Dedup(), "key", 10),
     "near": lambda e: clean.dedup(e, "r", "near", ["part-00000"], Dedup(), "key", 10),
-    "settle": lambda e: clean.settle(e, "r", [("part-00000", "key")], CleanSpec(), 10),
+    "settle": lambda e: clean.settle(e, "r", [("part-00000", "key", [0, 1])], CleanSpec(), 10),
     "count": lambda e: tokens.count(e, "r", TEXTS, TokenizeSpec(), "key"),
     "encode": lambda e: tokens.encode(e, "r", TEXTS, TokenizeSpec(), "key"),
 }

@@ -10,9 +10,10 @@ from corpusforge.errors import SpecError
 
 from .model import MIB, Model
 
-Files = Annotated[
+Names = Annotated[
     list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 ]
+Files = Names
 
 
 class Fields(Model):
@@ -125,7 +126,8 @@ class Dedup(Model):
     ngram: int = Field(5, ge=1, le=16)
     seed: int = Field(1, ge=0, lt=1 << 32)
     similarity: float = Field(0.70, ge=0, le=1)
-    ranges: int = Field(16, ge=1, le=1 << 17)
+    protect: Names = []  # sources, labels or folders whose documents win over all others
+    quality: str = "quality_score"  # a number of the signals whose higher values win, if there
 
 
 class Output(Model):
@@ -140,6 +142,8 @@ class Plan(Model):
 
     unit_bytes: int = Field(64 * MIB, ge=64 * 1024)
     batch_bytes: int = Field(16 * MIB, ge=64 * 1024)
+    range_bytes: int = Field(64 * MIB, ge=64 * 1024)  # of dedup keys that one reducer holds
+    shuffle_bytes: int = Field(64 * MIB, ge=0)  # of dedup keys that need no shuffle files
 
 
 class CleanSpec(Model):

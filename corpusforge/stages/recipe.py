@@ -84,7 +84,7 @@ def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         steps.insert(0, Block(block.load(lists), spec.url.soft_threshold))
     if found := evaluated(spec):
         steps.append(Contaminated(found, spec.decontaminate.action))
-    steps.append(Sign(d.bands, d.rows, d.ngram, d.seed, d.exact))
+    steps.append(Sign(d.bands, d.rows, d.ngram, d.seed, d.exact, tuple(d.protect), d.quality))
     if spec.pii.mask:
         steps.append(Mask(tuple(spec.pii.mask), spec.pii.replace, spec.pii.dialect))
     return chain(*steps)

@@ -39,7 +39,10 @@ def removed(documents: pa.Table, spec: Dedup) -> pa.Table:
     for name in PAIR.names or ():
         records[name] = pairs.column(name).to_numpy()
     found = Stretch(0, len(table), lambda names: iter(table.select(list(names)).to_batches()))
-    return removed_table(resolve(Corpora((found,)), edges, [records], spec.similarity, None))
+    hashes = spec.bands * spec.rows if spec.verify == "exact" else 0
+    return removed_table(
+        resolve(Corpora((found,)), edges, [records], spec.similarity, None, hashes)
+    )
 
 
 def _tables(kind: str, documents: pa.Table) -> list[pa.Table]:

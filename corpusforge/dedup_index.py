@@ -30,7 +30,8 @@ from corpusforge.shard import ShardWriter, exists, join, read_batches, read_json
 from corpusforge.spec import CleanSpec, Dedup
 
 FORMAT = 1
-COLUMNS = ("id", "rank", "tie", "sketch", *EARLIER)
+SIGNED = ("id", "rank", "tie", "sketch", "shingles")
+COLUMNS = (*SIGNED, *EARLIER)
 DOCUMENTS = pa.schema([FIELDS[name] for name in COLUMNS])
 ROWS = 1 << 16  # of a batch of keys
 
@@ -53,7 +54,7 @@ def parameters(spec: Dedup) -> dict[str, Any]:
     """Return what two corpora must share to be compared, by spec key."""
     names = ["exact", "near"]
     if spec.near != "none":
-        names += ["bands", "rows", "ngram", "seed"]
+        names += ["bands", "rows", "ngram", "seed", "verify"]
     return {f"dedup.{name}": getattr(spec, name) for name in names}
 
 
@@ -71,6 +72,11 @@ def build(root: str, out: str) -> dict[str, Any]:
             if fs.exists(path)
             else []
         )
+        for one in found:
+            if one.endswith(".tmp.arrow") and one.startswith(
+                ("exact-", "near-")
+            ):  # of a killed one
+                fs.rm_file(join(path, one))
         if not all(one.startswith(("documents.arrow", "exact", "near")) for one in found):
             raise RunError(
                 "this folder is not empty and is no index", file=out, remedy="choose another -o"
@@ -84,7 +90,7 @@ def build(root: str, out: str) -> dict[str, Any]:
                 gone = removed.of(batch.column("id"))
                 batch = pa.record_batch(
                     [
-                        *(batch.column(name) for name in ("id", "rank", "tie", "sketch")),
+                        *(batch.column(name) for name in SIGNED),
                         *(gone[name] for name in EARLIER),
                         pa.array(np.arange(rows, rows + batch.num_rows)),
                         *(batch.column(name) for name in ("exact", "bands")),
@@ -100,8 +106,8 @@ def build(root: str, out: str) -> dict[str, Any]:
                 rows += batch.num_rows
         files = [documents.close()]
     starts = {}
-    for kind, one in keys.items():
-        shard, starts[kind] = one.close()
+    for kind, collected in keys.items():
+        shard, starts[kind] = collected.close()
         files.append(shard)
     a, b = minhash.permutations(spec.bands * spec.rows, spec.seed)
     facts = {
@@ -121,10 +127,10 @@ def build(root: str, out: str) -> dict[str, Any]:
 
 def _signed(root: str, name: str) -> Iterator[pa.RecordBatch]:
     """Yield the documents that took part in deduplication."""
-    stored = ["id", SIGNALS["rank"], SIGNALS["tie"], "sketch", "exact", "bands"]
+    names = [*SIGNED, "exact", "bands"]
+    stored = [SIGNALS.get(name, name) for name in names]
     for batch in read_batches(root, name, [*stored, "candidate"]):
-        batch = batch.filter(batch.column("candidate")).select(stored)
-        yield batch.rename_columns(["id", "rank", "tie", "sketch", "exact", "bands"])
+        yield batch.filter(batch.column("candidate")).select(stored).rename_columns(names)
 
 
 class _Removed:
@@ -235,6 +241,7 @@ class Earlier:
     name: str
     path: str
     content: str  # digest of its run
+    documents: int  # that took part in its deduplication, or a few more
 
 
 def find(arguments: Sequence[str], spec: Dedup) -> list[Earlier]:
@@ -242,6 +249,8 @@ def find(arguments: Sequence[str], spec: Dedup) -> list[Earlier]:
 
     Raises RunError for one that was made with other parameters, with their names.
     """
+    if arguments and spec.exact == "none" and spec.near == "none":
+        raise UsageError("--against without deduplication", remedy="set dedup.exact or dedup.near")
     found: list[Earlier] = []
     for argument in arguments:
         name, path = split_name(argument)
@@ -253,11 +262,11 @@ def find(arguments: Sequence[str], spec: Dedup) -> list[Earlier]:
         if facts is None:
             run = manifest.read(path, "clean")
             _match(path, parameters(specs.parse(CleanSpec, run.spec).dedup), spec)
-            content = run.content
+            content, documents = run.content, sum(s.rows for s in run.in_folder("signals"))
         else:
             _match_definition(path, facts, spec)
-            content = facts["content"]
-        found.append(Earlier(name, path, content))
+            content, documents = facts["content"], facts["documents"]
+        found.append(Earlier(name, path, content, documents))
     if len(found) >= priority.MOST_CORPORA:
         raise UsageError(
             f"{len(found)} corpora to compare with", expected=f"below {priority.MOST_CORPORA}"

@@ -33,10 +33,21 @@ def document(root: str, key: str) -> list[dict[str, Any]]:
         )
     for row in rows:
         if row["duplicate_of"] is not None:
-            found = _find(root, run, row["duplicate_of"].hex())
-            row["survivor"] = found[0] if found else None
+            row["survivor"] = _survivor(root, run, row)
         row["stated"] = _stated(root, row)
     return rows
+
+
+def _survivor(root: str, run: Manifest, row: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the ledger row of what stays for a document, in this run or in an earlier one."""
+    if row["duplicate_in"] is not None:
+        earlier = {one["name"]: one["path"] for one in run.facts["dedup"]["against"]}
+        root = earlier.get(row["duplicate_in"], "")
+        if not root or not exists(root, "manifest.json"):
+            return None
+        run = manifest.read(root, "clean")
+    found = _find(root, run, row["duplicate_of"].hex())
+    return found[0] if found else None
 
 
 def _find(root: str, run: Manifest, key: str) -> list[dict[str, Any]]:
@@ -110,7 +121,10 @@ def describe(root: str, row: dict[str, Any]) -> str:
     if row["duplicate_of"] is not None:
         other = row.get("survivor") or {}
         twin = other.get("url") or other.get("source_id") or row["duplicate_of"].hex()
-        lines.append(f"  survivor {twin} (similarity {row['similarity']:.2f})")
+        bands = f", {row['bands_matched']} bands" if row["bands_matched"] else ""
+        lines.append(f"  survivor {twin} (similarity {row['similarity']:.2f}{bands})")
+        if row["duplicate_in"] is not None:
+            lines.append(f"  survivor in {row['duplicate_in']}")
         lines.append(f"  survivor id {row['duplicate_of'].hex()}")
     if row["shard"]:
         lines.append(f"  text in {root}/{row['shard']} row {row['row']}")

@@ -27,7 +27,7 @@ FIELDS = {
         DOCUMENT.field("id").with_nullable(True),
         SIGNATURE.field("dedup_rank").with_name("rank"),
         SIGNATURE.field("dedup_tie").with_name("tie"),
-        *(SIGNATURE.field(name) for name in ("exact", "sketch", "bands")),
+        *(SIGNATURE.field(name) for name in ("exact", "sketch", "shingles", "bands")),
         *TWIN,  # of documents of an earlier corpus that went: what stayed for them
         pa.field("survivor", pa.bool_()),  # of an earlier corpus: whether it stayed
         pa.field("went_exact", pa.bool_()),

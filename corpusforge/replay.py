@@ -116,7 +116,12 @@ def check(root: str, run: Manifest, spec: CleanSpec) -> tuple[str, ...]:
 
     Raises SpecError for the first change that stored columns cannot answer.
     """
+    if against := run.facts.get("dedup", {}).get("against"):
+        names = ", ".join(one["name"] for one in against)
+        raise _again(f"a run against {names}", "which copies go depends on documents elsewhere")
     old = specs.parse(CleanSpec, run.spec)
+    if old.dedup.paragraphs:
+        raise _again("a run with dedup.paragraphs", "its texts were cut after deduplication")
     changed = tuple(specs.differences(old.model_dump(mode="json"), spec.model_dump(mode="json")))
     for change in changed:
         key = change.partition(" (")[0]

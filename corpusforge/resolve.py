@@ -41,9 +41,8 @@ GONE = np.dtype(
     ]
 )
 ROWS = 1 << 16  # of a batch that is written
+VERIFIED_AT_ONCE = 1 << 14  # edges whose texts are held
 PIECE = 1 << 14  # records that are joined with documents at a time
-
-Verify = Callable[[Iterator[Records]], Iterator[Records]]
 
 
 @dataclass(frozen=True)
@@ -83,14 +82,16 @@ def resolve(
     pairs: Iterable[Records],
     minimum_similarity: float,
     folder: str | None,
-    verify: Verify | None = None,
+    exact_hashes: int = 0,
 ) -> Iterator[tuple[npt.NDArray[np.int64], pa.RecordBatch]]:
     """Yield (numbers, REMOVED) by number: every document that goes and the one that stays for it.
 
     ``edges`` are EDGES in any order, ``pairs`` the exact copies as PAIR. Of several better
     documents that stay the most similar is named, of equally similar ones the best. An exact copy
     of a document that goes as a near-duplicate goes with it, to the same document; so does a copy
-    of one that went in an earlier corpus. What does not fit in memory is sorted in ``folder``.
+    of one that went in an earlier corpus. With ``exact_hashes``, the hashes of a sketch, edges are
+    judged by their texts, and sketches only leave out the hopeless. What does not fit in memory is
+    sorted in ``folder``.
     """
     codes = Codes()
     place = _places(folder)
@@ -100,7 +101,13 @@ def resolve(
     near = Sorter(GONE, ("worse",), place("near"))
     ranked = Sorter(VERIFIED, BY_WORSE_RANK, place("ranked"))
     if linked.count:
-        for block in _verified(corpora, linked, place("linked"), minimum_similarity, verify):
+        minimum = minimum_similarity
+        if exact_hashes:
+            minimum = sketch_minimum(minimum, exact_hashes)
+        blocks = _verified(corpora, linked, place("linked"), minimum)
+        if exact_hashes:
+            blocks = _by_texts(corpora, blocks, minimum_similarity)
+        for block in blocks:
             ranked.add(block)
         for block in _passed(corpora, ranked.blocks(), codes):
             near.add(block)
@@ -161,7 +168,6 @@ def _verified(
     edges: Sorter,
     folder: str | None,
     minimum_similarity: float,
-    verify: Verify | None,
 ) -> Iterator[Records]:
     """Yield the edges that hold, as VERIFIED."""
     documents = Forward(corpora.stretches, ["id", "rank", "tie", "sketch"])
@@ -201,8 +207,40 @@ def _verified(
             found["similarity"] = similarity[holds]
             yield found
 
-    yield from verify(joined()) if verify is not None else joined()
+    yield from joined()
     linked.remove()
+
+
+def _by_texts(
+    corpora: Corpora, blocks: Iterator[Records], minimum_similarity: float
+) -> Iterator[Records]:
+    """Yield the edges whose true Jaccard similarity, of the sets of shingles, is high enough.
+
+    The documents need the column ``shingles``; it is read once for VERIFIED_AT_ONCE edges.
+    """
+    for block in _cut(blocks, VERIFIED_AT_ONCE, VERIFIED):
+        ends = np.stack([block["worse"], block["better"]])
+        numbers, place = np.unique(ends, return_inverse=True)
+        rows = Forward(corpora.stretches, ["shingles"]).take(numbers)["shingles"]
+        sets = rows.combine_chunks()
+        bounds = np.frombuffer(sets.buffers()[1], np.int64)[sets.offset :][: len(sets) + 1] // 4
+        hashes = np.frombuffer(sets.buffers()[2] or b"", "<u4").astype(np.uint32)
+        found = np.zeros(len(block), np.float32)
+        one, other = place.reshape(2, -1)
+        one_pass.jaccard(
+            hashes, bounds[one], bounds[one + 1], bounds[other], bounds[other + 1], found
+        )
+        # As float32, so that what is recorded is what was compared.
+        holds = found >= np.float32(minimum_similarity)
+        block = block[holds]
+        block["similarity"] = found[holds]
+        yield block
+
+
+def sketch_minimum(minimum_similarity: float, hashes: int) -> float:
+    """Return the estimate below which an edge is not looked at exactly: four deviations less."""
+    deviation = (minimum_similarity * (1 - minimum_similarity) / hashes) ** 0.5
+    return float(max(minimum_similarity - 4 * deviation, 0.0))
 
 
 def _passed(corpora: Corpora, blocks: Iterator[Records], codes: Codes) -> Iterator[Records]:
@@ -312,7 +350,7 @@ def _table(
     """Yield batches of ROWS removals, whatever the blocks; each with the numbers that go."""
     documents = Forward(corpora.stretches, ["id"])
     names = pa.array(codes.names, pa.string())
-    for part in _cut(blocks, ROWS):
+    for part in _cut(blocks, ROWS, GONE):
         corpus = part["corpus"].astype(np.int64)
         columns = [
             documents.take(part["worse"])["id"].combine_chunks(),
@@ -323,9 +361,9 @@ def _table(
         yield part["worse"].copy(), pa.record_batch(columns, schema=REMOVED)
 
 
-def _cut(blocks: Iterator[Records], rows: int) -> Iterator[Records]:
+def _cut(blocks: Iterator[Records], rows: int, dtype: np.dtype[Any]) -> Iterator[Records]:
     """Yield the records of ``blocks`` in parts of exactly ``rows``, fewer at the end."""
-    held = np.empty(0, GONE)
+    held = np.empty(0, dtype)
     for block in blocks:
         held = np.concatenate([held, block])
         whole = len(held) // rows * rows

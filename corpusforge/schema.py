@@ -111,6 +111,8 @@ SIGNATURE = pa.schema(
         pa.field("exact", pa.binary(16)),  # key of exact deduplication
         pa.field("sketch", pa.binary()),  # low byte of each minimum; null without tokens
         pa.field("bands", pa.binary()),  # little-endian u64 key of each band
+        # Ascending little-endian u32 hashes of its shingles; null but where dedup.verify is exact.
+        pa.field("shingles", pa.large_binary()),
     ]
 )
 

@@ -198,8 +198,8 @@ def test_a_long_path_needs_no_rounds_and_no_memory(
     assert not list(tmp_path.rglob("run-*"))
 
 
-def signed(names: list[bytes], texts: list[str]) -> pa.Table:
-    """The documents with their SIGNATURE, 16 x 8."""
+def signed(names: list[bytes], texts: list[str], **settings: object) -> pa.Table:
+    """The documents with their SIGNATURE, 16 x 8 if no other is given."""
     count = len(names)
     columns = {
         "id": pa.array(names, pa.binary(16)),
@@ -208,7 +208,7 @@ def signed(names: list[bytes], texts: list[str]) -> pa.Table:
         "url": pa.nulls(count, pa.string()),
         "text": pa.array(texts),
     }
-    batch = Sign()(pa.record_batch(columns))
+    batch = Sign(**settings)(pa.record_batch(columns))
     return pa.table(batch.select(copies.SIGNED.names))
 
 
@@ -239,6 +239,28 @@ def test_the_table_does_not_depend_on_the_order(data: st.DataObject) -> None:
     near_only = {*copies.removed(documents, Dedup(exact="none"))["id"].to_pylist()}
     tokenless = {*documents["id"].to_pylist()[:3]}
     assert near_only == {*whole["id"].to_pylist()} - tokenless
+
+
+def shingles(text: str) -> set[tuple[str, ...]]:
+    """Its 5-word shingles."""
+    words = text.split()
+    return {tuple(words[at : at + 5]) for at in range(len(words) - 4)}
+
+
+@pytest.mark.parametrize("similarity", [0.5, 0.7, 0.9])
+def test_verified_by_texts(similarity: float) -> None:
+    """Every similarity is the true one, none is below the threshold, and the pass is the same."""
+    texts = families()[5:]
+    names = [name(number) for number in range(len(texts))]
+    spec = Dedup(verify="exact", similarity=similarity, bands=32, rows=4)
+    documents = signed(names, texts, shingles=True, bands=32, rows=4)
+    found = {row["id"]: row for row in copies.removed(documents, spec).to_pylist()}
+    assert any(not row["exact"] for row in found.values())
+    for gone, row in found.items():
+        one, other = (shingles(texts[names.index(key)]) for key in (gone, row["duplicate_of"]))
+        true = len(one & other) / len(one | other)
+        assert row["similarity"] == pytest.approx(true, abs=1e-6) and true >= similarity
+        assert row["duplicate_of"] not in found
 
 
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="10^9 operations are for compiled code")

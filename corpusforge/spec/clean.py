@@ -126,6 +126,8 @@ class Dedup(Model):
     ngram: int = Field(5, ge=1, le=16)
     seed: int = Field(1, ge=0, lt=1 << 32)
     similarity: float = Field(0.70, ge=0, le=1)
+    verify: Literal["sketch", "exact"] = "sketch"  # how the similarity of a pair is found
+    paragraphs: bool = False  # cut paragraphs that a better kept document has too
     protect: Names = []  # sources, labels or folders whose documents win over all others
     quality: str = "quality_score"  # a number of the signals whose higher values win, if there
 

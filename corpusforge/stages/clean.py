@@ -79,7 +79,7 @@ def settle(
         return done
     mark = Mark(removed_of(root, removed), spec.dedup.similarity)
     suffix, schema = SUFFIX[spec.output.format], pa.schema([*CORPUS, *added(spec)])
-    content, counts = [], []
+    content, counts, sources = [], [], []
     with (
         ShardWriter(root, f"corpus/{unit}{suffix}", schema) as kept,
         ShardWriter(root, f"dropped/{unit}{suffix}", schema) as dropped,
@@ -98,6 +98,7 @@ def settle(
             rows.write(settled.ledger)
             content.append(ledger.content(settled.kept, settled.ledger))
             counts.append(ledger.count(settled.ledger))
+            sources.append(ledger.by_label(settled.ledger))
             beat(root, "settle", unit, rows.rows, 0)
         shards = [kept.close(), dropped.close(), rows.close()]
     commit(
@@ -107,6 +108,10 @@ def settle(
         key,
         shards,
         content=digest.to_hex(digest.combine(content)),
+        sources={
+            row["source"]: {"documents": row["documents"], "removed": row["removed"]}
+            for row in ledger.shares(sources)
+        },
         counts=ledger.add([{"in": 0, "kept": 0, "dropped": 0, "failed": 0}, *counts]),
     )
     return committed(root, "settle", unit, key) or {}

@@ -34,6 +34,7 @@ from corpusforge.resolve import PAIR, Corpora, resolve
 from corpusforge.schema import REMOVED
 from corpusforge.shard import (
     AtomicFile,
+    Shard,
     ShardWriter,
     commit,
     committed,
@@ -221,7 +222,8 @@ def gather_copies(root: str, plan: Layout) -> None:
         file.write(np.ascontiguousarray(block).view(np.uint8))
     pairs.remove()
     file.commit()
-    commit(root, "dedup", "copies", plan.key, [], count=pairs.count)
+    shard = Shard(COPIES, pairs.count, file.bytes, file.sha256.hexdigest())
+    commit(root, "dedup", "copies", plan.key, [shard])
 
 
 def _pairs(root: str) -> Iterator[Records]:
@@ -270,7 +272,8 @@ def decide(root: str, spec: Dedup, plan: Layout, indexes: Sequence[Index]) -> No
     pairs = _pairs(root) if spec.exact != "none" else iter(())
     ends = np.array([first + rows for _, first, rows in plan.units], np.int64)
     counts = np.zeros(len(ends), np.int64)
-    found = resolve(corpora, edges, pairs, spec.similarity, join(root, "work/sort"))
+    hashes = spec.bands * spec.rows if spec.verify == "exact" else 0
+    found = resolve(corpora, edges, pairs, spec.similarity, join(root, "work/sort"), hashes)
     with ShardWriter(root, "dedup/removed.arrow", REMOVED) as writer:
         for numbers, batch in found:
             writer.write(batch)

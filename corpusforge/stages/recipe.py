@@ -7,13 +7,13 @@ decontamination, signatures, masks of personal data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from corpusforge import evaluation, given, quality, rules
-from corpusforge.errors import SpecError
+from corpusforge.errors import SpecError, nearest
 from corpusforge.evaluation import Evaluation
 from corpusforge.kernels import language
 from corpusforge.kernels.extraction import Output
@@ -49,7 +49,7 @@ from corpusforge.transforms.judge import Judge
 from corpusforge.transforms.mask import Mask
 from corpusforge.transforms.measure import Measure
 from corpusforge.transforms.score import Score
-from corpusforge.transforms.sign import Sign
+from corpusforge.transforms.sign import Sign, under
 
 SIZES = [pa.field("chars", pa.int64()), pa.field("words", pa.int64())]
 LANGUAGES = [*LANGUAGE, *SECOND_LANGUAGE]
@@ -84,7 +84,8 @@ def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         steps.insert(0, Block(block.load(lists), spec.url.soft_threshold))
     if found := evaluated(spec):
         steps.append(Contaminated(found, spec.decontaminate.action))
-    steps.append(Sign(d.bands, d.rows, d.ngram, d.seed, d.exact, tuple(d.protect), d.quality))
+    protect, shingles = tuple(d.protect), d.verify == "exact"
+    steps.append(Sign(d.bands, d.rows, d.ngram, d.seed, d.exact, protect, d.quality, shingles))
     if spec.pii.mask:
         steps.append(Mask(tuple(spec.pii.mask), spec.pii.replace, spec.pii.dialect))
     return chain(*steps)
@@ -162,6 +163,21 @@ def check_spec(spec: CleanSpec) -> None:
     given.facts(path for files in url_files(spec).values() for path in files)
     evaluated(spec)
     quality.digest(spec.quality.model)
+    known = [*stored(spec).names, QUALITY.name]
+    if spec.dedup.quality not in known:
+        raise SpecError(
+            f"dedup.quality = '{spec.dedup.quality}' is no signal of this run",
+            remedy=nearest(spec.dedup.quality, known),
+        )
+
+
+def check_protected(spec: CleanSpec, units: Sequence[Unit]) -> None:
+    """Raise SpecError for a name in dedup.protect that no input has."""
+    sources = sorted({piece.source for unit in units for piece in unit.pieces})
+    for name in spec.dedup.protect:
+        if not any(under(source, [name]) for source in sources):
+            labels = sorted({source.partition("/")[0] for source in sources} | set(sources))
+            raise SpecError(f"dedup.protect names no input '{name}'", remedy=nearest(name, labels))
 
 
 def facts(spec: CleanSpec) -> dict[str, Any]:

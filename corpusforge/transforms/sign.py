@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusforge.kernels import minhash, priority
+from corpusforge.kernels.shingles import shingle_sets
 from corpusforge.schema import SIGNATURE
 from corpusforge.transform import put
 
@@ -34,6 +35,7 @@ class Sign:
     exact: Literal["bytes", "tokens", "none"] = "bytes"
     protect: tuple[str, ...] = ()
     quality: str = ""
+    shingles: bool = False  # whether the set of shingles is stored
 
     reads = ("source", "source_id", "url", "text")
     adds = tuple(SIGNATURE.names)
@@ -58,6 +60,9 @@ class Sign:
             "exact": exact,
             "sketch": _binary(minhash.sketch(signatures.minima), signatures.has),
             "bands": _binary(keys.astype("<u8", copy=False), signatures.has),
+            "shingles": shingle_sets(text, self.ngram)
+            if self.shingles
+            else pa.nulls(len(text), pa.large_binary()),
         }
         for name, values in columns.items():
             batch = put(batch, name, values)

@@ -126,6 +126,10 @@ def describe(root: str, row: dict[str, Any]) -> str:
         if row["duplicate_in"] is not None:
             lines.append(f"  survivor in {row['duplicate_in']}")
         lines.append(f"  survivor id {row['duplicate_of'].hex()}")
+    if row["cut"]:
+        chars = sum(span["end"] - span["start"] for span in row["cut"])
+        twins = ", ".join(sorted({span["duplicate_of"].hex() for span in row["cut"]}))
+        lines.append(f"  dedup cut {len(row['cut'])} paragraphs ({chars} characters) of {twins}")
     if row["shard"]:
         lines.append(f"  text in {root}/{row['shard']} row {row['row']}")
     return "\n".join(lines)
@@ -165,6 +169,8 @@ def ledger(root: str) -> pa.Table:
 def plain(row: dict[str, Any]) -> dict[str, Any]:
     """Return a ledger row with its ids as hexadecimal, for JSON."""
     values = {k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()}
+    if row.get("cut"):
+        values["cut"] = [plain(span) for span in row["cut"]]
     values |= {k: round(v, 6) for k, v in values.items() if isinstance(v, float)}  # float32
     if isinstance(row.get("survivor"), dict):
         values["survivor"] = plain(row["survivor"])

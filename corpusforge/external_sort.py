@@ -13,7 +13,7 @@ import fsspec
 import numpy as np
 import numpy.typing as npt
 
-from corpusforge.shard import AtomicFile, join
+from corpusforge.shard import AtomicFile, Shard, join
 
 MEMORY = 48 << 20  # bytes of records held; sorting and merging take about three times as much
 Records = npt.NDArray[Any]
@@ -72,6 +72,44 @@ class Sorter:
             fs, path = fsspec.core.url_to_fs(self.folder)
             fs.rm(path, recursive=True)
         self._runs = []
+
+
+def write_sorted(root: str, name: str, sorter: Sorter) -> Shard:
+    """Write all records of ``sorter`` to a raw file under ``root``, and remove what it holds."""
+    file = AtomicFile(join(root, name))
+    for block in sorter.blocks():
+        file.write(np.ascontiguousarray(block).view(np.uint8))
+    file.commit()
+    sorter.remove()
+    return Shard(name, sorter.count, file.bytes, file.sha256.hexdigest())
+
+
+def read_sorted(root: str, name: str, dtype: np.dtype[Any]) -> Iterator[Records]:
+    """Yield the records of such a file, in blocks."""
+    yield from _read(join(root, name), dtype, MEMORY // 16 // dtype.itemsize, root)
+
+
+def between(root: str, name: str, dtype: np.dtype[Any], first: int, end: int) -> Records:
+    """Return the records of such a file whose first field, int64, is in [first, end).
+
+    The file must be sorted by it; it is searched by bisection.
+    """
+    fs, path = fsspec.core.url_to_fs(join(root, name))
+    count = fs.size(path) // dtype.itemsize
+    with fs.open(path, "rb") as file:
+
+        def at_least(bound: int) -> int:
+            low, high = 0, count
+            while low < high:
+                middle = (low + high) // 2
+                file.seek(middle * dtype.itemsize)
+                smaller = int(np.frombuffer(file.read(8), "<i8")[0]) < bound
+                low, high = (middle + 1, high) if smaller else (low, middle)
+            return low
+
+        start, stop = at_least(first), at_least(end)
+        file.seek(start * dtype.itemsize)
+        return np.frombuffer(file.read((stop - start) * dtype.itemsize), dtype)
 
 
 def _read(path: str, dtype: np.dtype[Any], count: int, folder: str) -> Iterator[Records]:

@@ -9,12 +9,14 @@ import apache_beam as beam
 
 from corpusforge.plan import Unit, largest_first
 from corpusforge.shard import committed
-from corpusforge.spec import CleanSpec, Dedup
+from corpusforge.spec import CleanSpec
 from corpusforge.stages import clean as stages
 from corpusforge.stages import dedup as dedups
 from corpusforge.stages import recipe
 
 from .engine import Engine, run
+
+Settling = tuple[str, str, Sequence[int], Sequence[int]]
 
 
 class Documents(beam.DoFn):
@@ -40,7 +42,7 @@ class Pack(beam.DoFn):
         plan = dedups.read_layout(self.root, self.key)
         if not unit:
             return [(number, b"") for number in range(plan.ranges[self.kind])]
-        return dedups.pack(self.root, self.kind, unit, Dedup(**self.spec), plan)
+        return dedups.pack(self.root, self.kind, unit, CleanSpec(**self.spec), plan)
 
 
 class Reduce(beam.DoFn):
@@ -56,15 +58,15 @@ class Reduce(beam.DoFn):
 
 
 class Settle(beam.DoFn):
-    """(unit name, key, its rows of removed) -> its name, once corpus and ledger are written."""
+    """(unit, key, its rows of removed, its numbers) -> its name, once its ledger is written."""
 
     def __init__(self, root: str, spec: dict[str, Any]) -> None:
         self.root, self.spec = root, spec
 
-    def process(self, element: tuple[str, str, Sequence[int]]) -> Iterator[str]:
+    def process(self, element: Settling) -> Iterator[str]:
         """Settle the unit."""
-        unit, key, removed = element
-        stages.settle(self.root, unit, CleanSpec(**self.spec), key, removed)
+        unit, key, removed, numbers = element
+        stages.settle(self.root, unit, CleanSpec(**self.spec), key, removed, numbers)
         yield unit
 
 
@@ -88,16 +90,16 @@ def documents(engine: Engine, root: str, units: Sequence[Unit], spec: CleanSpec)
 
 
 def dedup(
-    engine: Engine, root: str, kind: str, units: Sequence[str], spec: Dedup, key: str, size: int
+    engine: Engine, root: str, kind: str, units: Sequence[str], spec: CleanSpec, key: str, size: int
 ) -> None:
-    """Run one dedup shuffle (``exact`` or ``near``) over the signals of ``units``."""
+    """Run one dedup shuffle, a kind of ``stages.dedup.KINDS``, over ``units``."""
 
     def build(pipeline: beam.Pipeline) -> object:
         return (
             pipeline
             | "units" >> beam.Create(["", *units])
             | "spread" >> beam.Reshuffle()
-            | "pack" >> beam.ParDo(Pack(root, kind, spec.model_dump(), key))
+            | "pack" >> beam.ParDo(Pack(root, kind, spec.model_dump(mode="json"), key))
             | "by range" >> beam.GroupByKey()
             | "reduce" >> beam.ParDo(Reduce(root, kind, key))
         )
@@ -108,11 +110,11 @@ def dedup(
 def settle(
     engine: Engine,
     root: str,
-    units: Sequence[tuple[str, str, Sequence[int]]],
+    units: Sequence[Settling],
     spec: CleanSpec,
     size: int,
 ) -> None:
-    """Run the settle stage over (unit name, key, its rows of removed)."""
+    """Run the settle stage over (unit, key, its rows of removed, its numbers)."""
 
     def build(pipeline: beam.Pipeline) -> object:
         return (
@@ -123,6 +125,6 @@ def settle(
         )
 
     def missing() -> list[str]:
-        return [u for u, key, _ in units if not committed(root, "settle", u, key)]
+        return [u for u, key, *_ in units if not committed(root, "settle", u, key)]
 
     run(engine, size, build, missing)

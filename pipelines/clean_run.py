@@ -182,10 +182,10 @@ def _stages(
     facts = _dedup(run, names, signals, spec, engine, quiet, size, earlier)
     removed = shards_of(facts, "dedup")
 
-    last = {unit.name: key_of("settle", keys[unit.name], removed[0].sha256) for unit in units}
+    last = {unit.name: key_of("settle", keys[unit.name], facts["key"]) for unit in units}
     undone = [name for name in names if not committed(root, "settle", name, last[name])]
     if undone:
-        work = [(name, last[name], facts["units"][name]) for name in undone]
+        work = [(n, last[n], facts["units"][n], facts["numbers"][n]) for n in undone]
         with progress(root, "settle", 0, quiet=quiet):
             jobs.settle(engine, root, work, spec, size)
     settled = [_record(root, "settle", name, last[name]) for name in names]
@@ -233,7 +233,7 @@ def _removals(
         "against": [{"name": e.name, "path": e.path, "content": e.content} for e in earlier],
         "sources": sources,
         "warnings": ledger.warnings(sources),
-        **{name: facts[name] for name in ("hot_buckets", "largest_bucket")},
+        "largest_bucket": facts["largest_bucket"],
     }
 
 
@@ -251,18 +251,22 @@ def _dedup(
     root = run.root
     against = [f"{one.name} {one.content}" for one in earlier]
     key = key_of("dedup", run.key, *[shard.sha256 for shard in signals], *against)
-    if not committed(root, "dedup", "removed", key):
+    last = "cut" if spec.dedup.paragraphs else "removed"
+    if not (committed(root, "dedup", "removed", key) and committed(root, "dedup", last, key)):
         with progress(root, "dedup", 0, quiet=quiet):
             indexes = dedup_index.open_all(earlier, spec.dedup, run.file("work/earlier"))
             rows = [(name, shard.rows) for name, shard in zip(names, signals, strict=True)]
             plan = dedups.layout(rows, indexes, spec, key)
             dedups.write_layout(root, plan)
             if spec.dedup.exact != "none":
-                jobs.dedup(engine, root, "exact", names, spec.dedup, key, size)
+                jobs.dedup(engine, root, "exact", names, spec, key, size)
                 dedups.gather_copies(root, plan)
             if spec.dedup.near != "none":
-                jobs.dedup(engine, root, "near", names, spec.dedup, key, size)
+                jobs.dedup(engine, root, "near", names, spec, key, size)
             dedups.decide(root, spec.dedup, plan, indexes)
+            if spec.dedup.paragraphs:
+                jobs.dedup(engine, root, "paragraphs", names, spec, key, size)
+                dedups.gather_paragraphs(root, plan)
     return _record(root, "dedup", "removed", key)
 
 

@@ -52,11 +52,11 @@ def make(
     indexes = dedup_index.open_all(earlier, d, f"{folder}/work/earlier")
     plan = dedup.layout(units, indexes, spec, "key")
     for kind in dedup.KINDS:
-        if getattr(d, kind) == "none":
+        if kind == "paragraphs" or getattr(d, kind) == "none":
             continue
         blobs: dict[int, list[bytes]] = {number: [b""] for number in range(plan.ranges[kind])}
         for name, _ in units[::-1]:
-            for number, blob in dedup.pack(folder, kind, name, d, plan):
+            for number, blob in dedup.pack(folder, kind, name, spec, plan):
                 blobs[number].append(blob)
         for number, found in blobs.items():
             dedup.reduce(folder, kind, number, found, plan)

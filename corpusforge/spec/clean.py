@@ -128,6 +128,7 @@ class Dedup(Model):
     similarity: float = Field(0.70, ge=0, le=1)
     verify: Literal["sketch", "exact"] = "sketch"  # how the similarity of a pair is found
     paragraphs: bool = False  # cut paragraphs that a better kept document has too
+    paragraph_chars: int = Field(100, ge=1)  # of the shortest that is cut
     protect: Names = []  # sources, labels or folders whose documents win over all others
     quality: str = "quality_score"  # a number of the signals whose higher values win, if there
 

@@ -18,6 +18,7 @@ from corpusforge.run import beat
 from corpusforge.schema import CORPUS, CUT, DOCUMENT, EDITS, LEDGER, check
 from corpusforge.shard import SUFFIX, ShardWriter, commit, committed, read_batches
 from corpusforge.spec import CleanSpec
+from corpusforge.stages import paragraphs
 from corpusforge.stages.dedup import removed_of
 from corpusforge.stages.recipe import WORK, added, choose, documents_key, stored, transforms
 from corpusforge.transform import alive, put
@@ -69,15 +70,27 @@ def _done(piece: Piece, batch: pa.RecordBatch) -> int:
 
 
 def settle(
-    root: str, unit: str, spec: CleanSpec, key: str, removed: Sequence[int]
+    root: str,
+    unit: str,
+    spec: CleanSpec,
+    key: str,
+    removed: Sequence[int],
+    numbers: Sequence[int],
 ) -> dict[str, Any]:
     """Mark the duplicates of a unit, cut its stream into kept and dropped, write the ledger.
 
-    ``removed`` are the rows [first, end) of dedup/removed.arrow that are its.
+    ``removed`` are the rows [first, end) of dedup/removed.arrow that are its, ``numbers`` the
+    first number of its documents and how many there are.
     """
     if done := committed(root, "settle", unit, key):
         return done
-    mark = Mark(removed_of(root, removed), spec.dedup.similarity)
+    gone = removed_of(root, removed)
+    mark = Mark(gone, spec.dedup.similarity)
+    if spec.dedup.paragraphs:
+        first, count = numbers
+        batches = paragraphs.cut(root, unit, first, count, gone.column("id").combine_chunks())
+    else:
+        batches = read_batches(root, f"work/{unit}.arrow")
     suffix, schema = SUFFIX[spec.output.format], pa.schema([*CORPUS, *added(spec)])
     content, counts, sources = [], [], []
     with (
@@ -85,8 +98,10 @@ def settle(
         ShardWriter(root, f"dropped/{unit}{suffix}", schema) as dropped,
         ShardWriter(root, f"ledger/{unit}.parquet", LEDGER) as rows,
     ):
-        for batch in read_batches(root, f"work/{unit}.arrow"):
-            batch = put(mark(batch), "cut", pa.nulls(batch.num_rows, CUT.type))
+        for batch in batches:
+            if "cut" not in batch.schema.names:
+                batch = put(batch, "cut", pa.nulls(batch.num_rows, CUT.type))
+            batch = mark(batch)
             settled = ledger.settle(
                 batch,
                 ledger.Place(kept.name, kept.rows),

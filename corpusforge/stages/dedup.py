@@ -4,6 +4,7 @@ exact    signals -> blobs by range of the exact key -> work/exact-RANGE.arrow (P
          -> work/copies.bin: the exact copies by number
 near     signals without exact copies -> blobs by range of the band key -> work/edges-RANGE.arrow
 resolve  pairs, edges, sketches -> dedup/removed.arrow: one pass in priority order, in the parent
+cut      paragraphs of what stays, if they are compared -> work/paragraphs.bin
 
 A blob crosses the shuffle itself, or, where all of them are more than ``plan.shuffle_bytes``, as
 the place in a shuffle file where it lies.
@@ -19,14 +20,13 @@ from typing import Any
 
 import fsspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusforge import dedup_index, numbered
 from corpusforge.dedup_index import Index
 from corpusforge.errors import RunError
-from corpusforge.external_sort import Records, Sorter
+from corpusforge.external_sort import Sorter, between, read_sorted, write_sorted
 from corpusforge.kernels import dedup
 from corpusforge.kernels.dedup import EDGES, PAIRS, WIDTH
 from corpusforge.numbered import SIGNALS
@@ -34,7 +34,6 @@ from corpusforge.resolve import PAIR, Corpora, resolve
 from corpusforge.schema import REMOVED
 from corpusforge.shard import (
     AtomicFile,
-    Shard,
     ShardWriter,
     commit,
     committed,
@@ -44,11 +43,13 @@ from corpusforge.shard import (
     write_json,
 )
 from corpusforge.spec import CleanSpec, Dedup
+from corpusforge.stages import paragraphs
 
-KINDS = ("exact", "near")
+KINDS = ("exact", "near", "paragraphs")
 LEAST_RANGES = 4
-FILES = {"exact": ("exact", PAIRS), "near": ("edges", EDGES)}
-HOT = 10_000  # documents of a bucket that is named in the manifest
+FILES = {"exact": ("exact", PAIRS), "near": ("edges", EDGES), "paragraphs": ("cut", PAIRS)}
+KEYS = {"exact": "exact", "near": "near", "paragraphs": "exact"}  # how they are packed
+PARAGRAPHS = 16  # of a document, about: measured on documentation pages
 MAP_ROWS = 1 << 14
 LAYOUT = "work/layout.json"
 COPIES = "work/copies.bin"
@@ -104,6 +105,7 @@ def layout(
     sizes = {
         "exact": WIDTH["exact"] if spec.dedup.exact != "none" else 0,
         "near": spec.dedup.bands * WIDTH["near"] if spec.dedup.near != "none" else 0,
+        "paragraphs": PARAGRAPHS * WIDTH["exact"] if spec.dedup.paragraphs else 0,
     }
     ranges = {
         kind: max(LEAST_RANGES, -(-first * size // spec.plan.range_bytes))
@@ -114,9 +116,16 @@ def layout(
     return Layout(tuple(placed), tuple(earlier), new, ranges, files, key)
 
 
-def pack(root: str, kind: str, unit: str, spec: Dedup, plan: Layout) -> Iterator[tuple[int, bytes]]:
+def pack(
+    root: str, kind: str, unit: str, spec: CleanSpec, plan: Layout
+) -> Iterator[tuple[int, bytes]]:
     """Yield (range, blob or its place) of the keys of a unit."""
-    blobs = _blobs(root, kind, unit, spec, plan)
+    if kind == "paragraphs":
+        gone = gone_of(root, unit, plan)
+        tables = paragraphs.rows(root, unit, plan.first(unit)[0], gone, spec)
+    else:
+        tables = _documents(root, kind, unit, spec.dedup, plan)
+    blobs = (blob for table in tables for blob in dedup.pack(KEYS[kind], table, plan.ranges[kind]))
     if not plan.files:
         yield from blobs
         return
@@ -130,15 +139,20 @@ def pack(root: str, kind: str, unit: str, spec: Dedup, plan: Layout) -> Iterator
         yield number, json.dumps(place).encode()
 
 
-def _blobs(
-    root: str, kind: str, unit: str, spec: Dedup, plan: Layout
-) -> Iterator[tuple[int, bytes]]:
+def gone_of(root: str, unit: str, plan: Layout) -> pa.Array:
+    """Return the ids of the documents of a unit that went as copies."""
+    record = committed(root, "dedup", "removed", plan.key) or {}
+    return removed_of(root, record["units"][unit]).column("id").combine_chunks()
+
+
+def _documents(root: str, kind: str, unit: str, spec: Dedup, plan: Layout) -> Iterator[pa.Table]:
+    """Yield the documents of a unit that take part, as ``kernels.dedup.pack`` takes them."""
     column = "exact" if kind == "exact" else "bands"
     columns = [*SIGNALS.values(), column, "candidate"]
     first, rows = plan.first(unit)
     gone = np.zeros(rows, bool)
     if kind == "near" and spec.exact != "none":
-        gone[_copies_between(root, first, first + rows) - first] = True
+        gone[between(root, COPIES, PAIR, first, first + rows)["worse"] - first] = True
     for large in read_batches(root, f"signals/{unit}.parquet", columns):
         for start in range(0, large.num_rows, MAP_ROWS):
             batch = large.slice(start, MAP_ROWS)
@@ -154,7 +168,7 @@ def _blobs(
                 ],
                 names=[*SIGNALS, "number", column],
             )
-            yield from dedup.pack(kind, documents.filter(keep), plan.ranges[kind])
+            yield documents.filter(keep)
 
 
 def _opened(root: str, kind: str, blob: bytes) -> pa.Table:
@@ -164,7 +178,7 @@ def _opened(root: str, kind: str, blob: bytes) -> pa.Table:
         with fs.open(path, "rb") as file:
             file.seek(place["offset"])
             blob = file.read(place["length"])
-    return dedup.unpack(kind, blob)
+    return dedup.unpack(KEYS[kind], blob)
 
 
 def reduce(root: str, kind: str, number: int, blobs: Iterable[bytes], plan: Layout) -> str:
@@ -175,7 +189,7 @@ def reduce(root: str, kind: str, number: int, blobs: Iterable[bytes], plan: Layo
         return name
 
     def tables() -> Iterator[pa.Table]:
-        for place, (folder, first) in enumerate(plan.earlier):
+        for place, (folder, first) in enumerate(plan.earlier if kind != "paragraphs" else ()):
             index = dedup_index.facts(folder)
             yield from dedup_index.keys(
                 folder, index, kind, number, plan.ranges[kind], place, first
@@ -184,8 +198,8 @@ def reduce(root: str, kind: str, number: int, blobs: Iterable[bytes], plan: Layo
             if blob:
                 yield _opened(root, kind, blob)
 
-    find = dedup.exact_pairs if kind == "exact" else dedup.bucket_edges
-    table, largest = find(tables(), plan.new)
+    find = dedup.bucket_edges if kind == "near" else dedup.exact_pairs
+    table, largest = find(tables(), plan.new if kind != "paragraphs" else 0)
     with ShardWriter(root, f"work/{name}.arrow", schema) as writer:
         for batch in table.combine_chunks().to_batches(max_chunksize=FILE_ROWS):
             writer.write(batch)
@@ -217,41 +231,7 @@ def gather_copies(root: str, plan: Layout) -> None:
             for column in PAIRS.names:
                 records[column] = batch.column(column).to_numpy()
             pairs.add(records)
-    file = AtomicFile(join(root, COPIES))
-    for block in pairs.blocks():
-        file.write(np.ascontiguousarray(block).view(np.uint8))
-    pairs.remove()
-    file.commit()
-    shard = Shard(COPIES, pairs.count, file.bytes, file.sha256.hexdigest())
-    commit(root, "dedup", "copies", plan.key, [shard])
-
-
-def _pairs(root: str) -> Iterator[Records]:
-    """Yield the exact copies as PAIR, by number."""
-    fs, path = fsspec.core.url_to_fs(join(root, COPIES))
-    with fs.open(path, "rb") as file:
-        while data := file.read(FILE_ROWS * PAIR.itemsize):
-            yield np.frombuffer(data, PAIR)
-
-
-def _copies_between(root: str, first: int, end: int) -> npt.NDArray[np.int64]:
-    """Return the numbers in [first, end) that went as exact copies, by bisection of the file."""
-    fs, path = fsspec.core.url_to_fs(join(root, COPIES))
-    with fs.open(path, "rb") as file:
-
-        def worse(at: int) -> int:
-            file.seek(at * PAIR.itemsize)
-            return int(np.frombuffer(file.read(8), "<i8")[0])
-
-        low, high = 0, fs.size(path) // PAIR.itemsize
-        count = high
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if worse(middle) < first else (low, middle)
-        file.seek(low * PAIR.itemsize)
-        rows = min(end - first, count - low)
-        numbers = np.frombuffer(file.read(rows * PAIR.itemsize), PAIR)["worse"]
-        return np.asarray(numbers[: np.searchsorted(numbers, end)])
+    commit(root, "dedup", "copies", plan.key, [write_sorted(root, COPIES, pairs)])
 
 
 def decide(root: str, spec: Dedup, plan: Layout, indexes: Sequence[Index]) -> None:
@@ -269,7 +249,7 @@ def decide(root: str, spec: Dedup, plan: Layout, indexes: Sequence[Index]) -> No
     corpora = Corpora(tuple(stretches), tuple(index.name for index in indexes))
     near = _ranges(root, "near", plan) if spec.near != "none" else []
     edges = (pa.table(batch) for name, _ in near for batch in read_batches(root, name))
-    pairs = _pairs(root) if spec.exact != "none" else iter(())
+    pairs = read_sorted(root, COPIES, PAIR) if spec.exact != "none" else iter(())
     ends = np.array([first + rows for _, first, rows in plan.units], np.int64)
     counts = np.zeros(len(ends), np.int64)
     hashes = spec.bands * spec.rows if spec.verify == "exact" else 0
@@ -282,7 +262,8 @@ def decide(root: str, spec: Dedup, plan: Layout, indexes: Sequence[Index]) -> No
         shard = writer.close()
     starts = np.concatenate([[0], np.cumsum(counts)])
     rows = {unit[0]: starts[at : at + 2].tolist() for at, unit in enumerate(plan.units)}
-    hot = [record["largest"] for _, record in near if record["largest"] > HOT]
+    numbered_as = {name: (first, count) for name, first, count in plan.units}
+    largest = max((record["largest"] for _, record in near), default=0)
     commit(
         root,
         "dedup",
@@ -290,9 +271,16 @@ def decide(root: str, spec: Dedup, plan: Layout, indexes: Sequence[Index]) -> No
         plan.key,
         [shard],
         units=rows,
-        hot_buckets=len(hot),
-        largest_bucket=max(hot, default=0),
+        numbers=numbered_as,
+        largest_bucket=largest,
     )
+
+
+def gather_paragraphs(root: str, plan: Layout) -> None:
+    """Write which paragraphs are cut, for the settle stage."""
+    files = [name for name, _ in _ranges(root, "paragraphs", plan)]
+    stretches = [numbered.of_unit(root, *unit) for unit in plan.units]
+    paragraphs.gather(root, files, stretches, plan.key)
 
 
 def removed_of(root: str, rows: Sequence[int]) -> pa.Table:

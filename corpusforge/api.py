@@ -77,8 +77,12 @@ def clean(
     fresh: bool = False,
     quiet: bool = True,
     max_failed_share: float | None = None,
+    against: Sequence[str] = (),
 ) -> Manifest:
-    """Turn pages and documents into a judged, deduplicated corpus; returns its Manifest."""
+    """Turn pages and documents into a judged, deduplicated corpus; returns its Manifest.
+
+    Documents that earlier corpora have too are dropped: ``against`` names clean runs or indexes.
+    """
     spec = spec or specs.CleanSpec()
     engine = _engine(runner, workers, beam)
     job = load_part("pipelines.clean_run")
@@ -90,8 +94,39 @@ def clean(
         fresh=fresh,
         quiet=quiet,
         max_failed_share=max_failed_share,
+        against=against,
     )
     return _reported(output, done)
+
+
+def plan_clean(
+    inputs: Sequence[str],
+    spec: specs.CleanSpec | None = None,
+    *,
+    workers: int | None = None,
+    against: Sequence[str] = (),
+) -> tuple[dict[str, Any], str]:
+    """Return what a clean run will find and take, as values and as text; nothing is run."""
+    from corpusforge import dedup_plan, plan
+    from corpusforge.run import check_workers
+
+    spec, count = spec or specs.CleanSpec(), check_workers(workers)
+    job = load_part("pipelines.clean_run")
+    units, earlier = job.prepared(list(inputs) or spec.inputs, spec, against)
+    found: dict[str, Any] = job.expected(spec, units, earlier)
+    text = f"{plan.estimate(units, count, spec.plan)}\n{dedup_plan.describe(spec, found)}"
+    return {"units": len(units), "bytes": sum(u.bytes for u in units), "dedup": found}, text
+
+
+def index(run: str, output: str) -> dict[str, Any]:
+    """Write the dedup index of a clean run to ``output``; returns its facts, without the numbers.
+
+    Later runs are compared with it as with the run itself, which may then be deleted.
+    """
+    from corpusforge import dedup_index
+
+    facts = dedup_index.build(run, output)
+    return {name: facts[name] for name in ("documents", "survivors", "parameters", "content")}
 
 
 def _reported(root: str, done: Manifest) -> Manifest:

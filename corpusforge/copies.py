@@ -6,60 +6,47 @@ to do with one another, so that a few more or fewer documents cost a small dedup
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from corpusforge.kernels import dedup, one_pass
-from corpusforge.kernels.dedup import GROUPS, halves, matrix
+from corpusforge.kernels import dedup
+from corpusforge.kernels.dedup import halves, matrix
+from corpusforge.numbered import SIGNALS, Stretch
+from corpusforge.resolve import PAIR, Corpora, removed_table, resolve
 from corpusforge.schema import DOCUMENT, SIGNATURE
 from corpusforge.spec import Dedup
 
 SIGNED = pa.schema([DOCUMENT.field("id"), *SIGNATURE])
-_DOCUMENTS = ["id", "tokens", "sketch"]  # what one_pass.resolve asks for
 
 
 def removed(documents: pa.Table, spec: Dedup) -> pa.Table:
-    """Return REMOVED: which of ``documents`` (SIGNED) go as copies of which others that stay."""
-    batches = documents.cast(SIGNED).to_batches()
-    exact = GROUPS.empty_table()
+    """Return REMOVED: which of ``documents`` (SIGNED, in order) go as copies of which others."""
+    numbers = np.arange(len(documents))
+    table = documents.cast(SIGNED).append_column("number", pa.array(numbers))
+    table = table.rename_columns(
+        [{v: k for k, v in SIGNALS.items()}.get(n, n) for n in table.schema.names]
+    )
+    pairs = dedup.PAIRS.empty_table()
     if spec.exact != "none":
-        exact = pa.concat_tables(_by_range(batches, spec.ranges, _exact_blobs, dedup.exact_groups))
-    edges = list[pa.Table]()
+        pairs, _ = dedup.exact_pairs(_tables("exact", table))
+    edges = []
     if spec.near != "none":
-        gone = exact.column("id")
-        left = [b.filter(pc.invert(pc.is_in(b.column("id"), value_set=gone))) for b in batches]
-        edges = _by_range(left, spec.ranges, _band_blobs, dedup.bucket_edges)
-    signed = documents.select(["id", "dedup_tokens", "sketch"]).rename_columns(_DOCUMENTS)
-    if not edges:  # without edges no sketch is looked at, and some may be null
-        signed = signed.slice(0, 0)
-    return one_pass.resolve(edges, signed, exact, spec.similarity)
+        alone = np.ones(len(table), bool)
+        alone[pairs.column("worse").to_numpy()] = False
+        edges = [dedup.bucket_edges(_tables("near", table.filter(pa.array(alone))))[0]]
+    records = np.empty(len(pairs), PAIR)
+    for name in PAIR.names or ():
+        records[name] = pairs.column(name).to_numpy()
+    found = Stretch(0, len(table), lambda names: iter(table.select(list(names)).to_batches()))
+    hashes = spec.bands * spec.rows if spec.verify == "exact" else 0
+    return removed_table(
+        resolve(Corpora((found,)), edges, [records], spec.similarity, None, hashes)
+    )
 
 
-def _by_range(
-    batches: Sequence[pa.RecordBatch],
-    ranges: int,
-    pack: Callable[[pa.RecordBatch, int], list[tuple[int, bytes]]],
-    reduce: Callable[[Iterable[bytes]], pa.Table],
-) -> list[pa.Table]:
-    blobs: list[list[bytes]] = [[] for _ in range(ranges)]
-    for batch in batches:
-        for number, blob in pack(batch, ranges):
-            blobs[number].append(blob)
-    return [reduce(part) for part in blobs if part] or [reduce([])]
-
-
-def _exact_blobs(batch: pa.RecordBatch, ranges: int) -> list[tuple[int, bytes]]:
-    ids, tokens = batch.column("id"), batch.column("dedup_tokens")
-    return dedup.exact_blobs(ids, tokens, batch.column("exact"), ranges)
-
-
-def _band_blobs(batch: pa.RecordBatch, ranges: int) -> list[tuple[int, bytes]]:
-    ids, tokens = batch.column("id"), batch.column("dedup_tokens")
-    return dedup.band_blobs(ids, tokens, batch.column("bands"), ranges)
+def _tables(kind: str, documents: pa.Table) -> list[pa.Table]:
+    return [pa.table(dedup.sorted_keys(kind, documents)[1])]
 
 
 def groups(documents: pa.Table) -> npt.NDArray[np.int64]:

@@ -48,10 +48,21 @@ def document(root: str, key: str) -> list[dict[str, Any]]:
         stored = _stored(root, row)
         row["stated"] = {name: stored.get(name) for name in ("title", *EXTRACTED.names)}
         if row["duplicate_of"] is not None:
-            found = lookup.rows(root, run, row["duplicate_of"].hex())
-            row["survivor"] = found[0] if found else None
-            row["change"] = change(stored.get("text"), text_of(root, row["survivor"]))
+            place, row["survivor"] = _survivor(root, run, row)
+            row["change"] = change(stored.get("text"), text_of(place, row["survivor"]))
     return rows
+
+
+def _survivor(root: str, run: Manifest, row: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
+    """Return the run of what stays for a document, this or an earlier one, and its ledger row."""
+    if row["duplicate_in"] is not None:
+        earlier = {one["name"]: one["path"] for one in run.facts["dedup"]["against"]}
+        root = earlier.get(row["duplicate_in"], "")
+        if not root or not exists(root, "manifest.json"):
+            return root, None
+        run = manifest.read(root, "clean")
+    found = lookup.rows(root, run, row["duplicate_of"].hex())
+    return root, found[0] if found else None
 
 
 def _stages(run: Manifest, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -197,9 +208,18 @@ def describe(root: str, row: dict[str, Any]) -> str:
     if row["duplicate_of"] is not None:
         other = row.get("survivor") or {}
         twin = other.get("url") or other.get("source_id") or row["duplicate_of"].hex()
-        lines.append(f"  survivor {one_line(twin, 500)} (similarity {row['similarity']:.2f})")
+        bands = f", {row['bands_matched']} bands" if row["bands_matched"] else ""
+        lines.append(
+            f"  survivor {one_line(twin, 500)} (similarity {row['similarity']:.2f}{bands})"
+        )
+        if row["duplicate_in"] is not None:
+            lines.append(f"  survivor in {row['duplicate_in']}")
         lines.append(f"  survivor id {row['duplicate_of'].hex()}")
         lines += _described_change(row.get("change"))
+    if row["cut"]:
+        chars = sum(span["end"] - span["start"] for span in row["cut"])
+        twins = ", ".join(sorted({span["duplicate_of"].hex() for span in row["cut"]}))
+        lines.append(f"  dedup cut {len(row['cut'])} paragraphs ({chars} characters) of {twins}")
     if row["shard"]:
         lines.append(f"  text in {root}/{row['shard']} row {row['row']}")
     lines += [
@@ -272,6 +292,8 @@ def ledger(root: str) -> pa.Table:
 def plain(row: dict[str, Any]) -> dict[str, Any]:
     """Return a ledger row with its ids as hexadecimal, for JSON."""
     values = {k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()}
+    if row.get("cut"):
+        values["cut"] = [plain(span) for span in row["cut"]]
     values |= {k: round(v, 6) for k, v in values.items() if isinstance(v, float)}  # float32
     if isinstance(row.get("survivor"), dict):
         values["survivor"] = plain(row["survivor"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from corpusforge.schema import CORPUS, LEDGER
 from corpusforge.transform import put
 
 OUTCOMES = ("kept", "dropped", "failed")
+TOO_MUCH, FEW = 0.8, 10  # share removed that is told; of a source with so many documents
 LOGICAL = [name for name in LEDGER.names if name not in ("shard", "row")]  # address-free columns
 
 
@@ -88,6 +90,45 @@ def count(ledger: pa.RecordBatch) -> dict[str, int]:
         for row in pc.value_counts(ledger.column("outcome"))
     }
     return {"in": ledger.num_rows, **{name: tally.get(name, 0) for name in OUTCOMES}}
+
+
+def by_label(ledger: pa.RecordBatch) -> dict[str, dict[str, int]]:
+    """Return {label: {documents, removed}} of what deduplication compared and removed.
+
+    A label is what an input is called: the first part of a source.
+    """
+    removed = pc.equal(pc.fill_null(ledger.column("stage"), ""), "dedup")
+    seen = pc.or_(removed, pc.equal(ledger.column("outcome"), "kept"))
+    sources = ledger.column("source").filter(seen)
+    labels = pc.list_element(pc.split_pattern(sources, "/", max_splits=1), 0)
+    counted = pa.table({"label": labels, "removed": removed.filter(seen).cast(pa.int64())})
+    counted = counted.group_by("label").aggregate([("removed", "count"), ("removed", "sum")])
+    return {
+        row["label"]: {"documents": row["removed_count"], "removed": row["removed_sum"]}
+        for row in counted.to_pylist()
+    }
+
+
+def shares(parts: Iterable[Mapping[str, Mapping[str, int]]]) -> list[dict[str, Any]]:
+    """Sum ``by_label`` of all units: a row a label, sorted, with the share removed."""
+    total: dict[str, dict[str, int]] = {}
+    for part in parts:
+        for label, counts in part.items():
+            total[label] = add([total.get(label, {}), counts])
+    return [
+        {"source": label, **counts, "share": round(counts["removed"] / counts["documents"], 4)}
+        for label, counts in sorted(total.items())
+    ]
+
+
+def warnings(sources: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say of which sources deduplication removed nearly all."""
+    return [
+        f"warning: dedup removed {row['share']:.1%} of the {row['documents']:,} documents of"
+        f" {row['source']}; forge explain shows what they are copies of"
+        for row in sources
+        if row["share"] > TOO_MUCH and row["documents"] >= FEW
+    ]
 
 
 def first_rule(reasons: pa.ListArray) -> pa.Array:

@@ -30,8 +30,8 @@ from corpusforge.transforms.mark import Mark
 
 # Keys that verdicts from stored columns depend on, and those of how results are written.
 KEYS = (
-    *("rules.", "language.", "decontaminate.action"),
-    *("dedup.similarity", "dedup.exact", "dedup.near", "dedup.ranges"),
+    *("rules.", "language.keep", "language.min_score", "decontaminate.action"),
+    *("dedup.similarity", "dedup.exact", "dedup.near"),
     "output.",
 )
 # Why the others cannot be replayed, by how they begin.
@@ -41,6 +41,8 @@ SETTLED = {
     "read.": "it says what is read of a record, and its text is stored as it was read",
     "url.": "pages on a list were dropped unread, and no URL was looked up that is on another",
     "extract.": "texts are stored as they were extracted",
+    "language.detect": "languages were identified of the texts, or not",
+    "signals.measure": "signals were measured of the texts, or not",
     "signals.splitter": "signals were stored of the words as they were split",
     "signals.families": "only the signals that the run measured are stored",
     "quality.": "no score of another model is stored",
@@ -132,7 +134,12 @@ def check(root: str, run: Manifest, spec: CleanSpec) -> tuple[str, ...]:
 
     Raises SpecError for the first change that stored columns cannot answer.
     """
+    if against := run.facts.get("dedup", {}).get("against"):
+        names = ", ".join(one["name"] for one in against)
+        raise _again(f"a run against {names}", "which copies go depends on documents elsewhere")
     old = specs.parse(CleanSpec, run.spec)
+    if old.dedup.paragraphs:
+        raise _again("a run with dedup.paragraphs", "its texts were cut after deduplication")
     changed = tuple(specs.differences(old.model_dump(mode="json"), spec.model_dump(mode="json")))
     for change in changed:
         key = change.partition(" (")[0]

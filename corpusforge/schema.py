@@ -62,6 +62,16 @@ EDIT = pa.struct(
 
 EDITS = pa.field("edits", pa.list_(EDIT))
 
+SPAN = pa.struct(
+    [
+        ("start", pa.int64()),  # characters of the text before it was cut
+        ("end", pa.int64()),
+        ("duplicate_of", pa.binary(16)),  # the document that has the first copy
+    ]
+)
+
+CUT = pa.field("cut", pa.list_(SPAN))  # paragraphs that dedup took out
+
 VERDICT = pa.schema(
     [
         pa.field("outcome", pa.string(), nullable=False),  # kept | dropped | failed
@@ -93,19 +103,33 @@ SECOND_LANGUAGE = pa.schema(
 
 SIGNATURE = pa.schema(
     [
-        pa.field("dedup_tokens", pa.int64()),  # priority of dedup: more is better
+        pa.field("dedup_tokens", pa.int64()),
+        pa.field(
+            "dedup_rank", pa.uint64()
+        ),  # priority of dedup, smaller is better: kernels.priority
+        pa.field("dedup_tie", pa.uint64()),  # decides where ranks are equal
         pa.field("exact", pa.binary(16)),  # key of exact deduplication
         pa.field("sketch", pa.binary()),  # low byte of each minimum; null without tokens
         pa.field("bands", pa.binary()),  # little-endian u64 key of each band
+        # Ascending little-endian u32 hashes of its shingles; null but where dedup.verify is exact.
+        pa.field("shingles", pa.large_binary()),
     ]
 )
+
+TWIN = [  # what stays for a document that went as a copy
+    pa.field("duplicate_of", pa.binary(16)),  # id of a document that is kept
+    pa.field("duplicate_in", pa.string()),  # name of the earlier corpus it is in; null: this run
+    pa.field("similarity", pa.float32()),  # estimated Jaccard; 1 if exact
+    pa.field("bands_matched", pa.int32()),  # 0 if exact
+]
 
 REMOVED = pa.schema(
     [
         pa.field("id", pa.binary(16), nullable=False),
-        pa.field("duplicate_of", pa.binary(16), nullable=False),  # a document that is kept
-        pa.field("similarity", pa.float32(), nullable=False),  # estimated Jaccard; 1 if exact
-        pa.field("bands_matched", pa.int32(), nullable=False),  # 0 if exact
+        pa.field("duplicate_of", pa.binary(16), nullable=False),
+        TWIN[1],
+        pa.field("similarity", pa.float32(), nullable=False),
+        pa.field("bands_matched", pa.int32(), nullable=False),
         pa.field("exact", pa.bool_(), nullable=False),
     ]
 )
@@ -116,8 +140,8 @@ LEDGER = pa.schema(
         *[DOCUMENT.field(name) for name in ("source_id", "url", "decode_errors")],
         *VERDICT,
         EDITS,
-        pa.field("duplicate_of", pa.binary(16)),
-        pa.field("similarity", pa.float32()),
+        *TWIN,
+        CUT,
         *LANGUAGE,
         *SECOND_LANGUAGE,
         pa.field("chars", pa.int64()),

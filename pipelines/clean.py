@@ -9,11 +9,14 @@ import apache_beam as beam
 
 from corpusforge.plan import Unit, largest_first
 from corpusforge.shard import committed
-from corpusforge.spec import CleanSpec, Dedup
+from corpusforge.spec import CleanSpec
 from corpusforge.stages import clean as stages
+from corpusforge.stages import dedup as dedups
 from corpusforge.stages import recipe
 
 from .engine import Engine, run
+
+Settling = tuple[str, str, Sequence[int], Sequence[int]]
 
 
 class Documents(beam.DoFn):
@@ -28,7 +31,7 @@ class Documents(beam.DoFn):
         yield unit["name"]
 
 
-class Shuffle(beam.DoFn):
+class Pack(beam.DoFn):
     """Unit name -> (range, blob) of one kind of dedup keys; '' -> every range, empty."""
 
     def __init__(self, root: str, kind: str, spec: dict[str, Any], key: str) -> None:
@@ -36,11 +39,10 @@ class Shuffle(beam.DoFn):
 
     def process(self, unit: str) -> Iterable[tuple[int, bytes]]:
         """Pack the keys of the unit by range."""
-        spec = Dedup(**self.spec)
+        plan = dedups.read_layout(self.root, self.key)
         if not unit:
-            return [(number, b"") for number in range(spec.ranges)]
-        pack = stages.exact_map if self.kind == "exact" else stages.near_map
-        return pack(self.root, unit, spec, self.key)
+            return [(number, b"") for number in range(plan.ranges[self.kind])]
+        return dedups.pack(self.root, self.kind, unit, CleanSpec(**self.spec), plan)
 
 
 class Reduce(beam.DoFn):
@@ -51,21 +53,20 @@ class Reduce(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[str]:
         """Group the range."""
-        number, blobs = element
-        reduce = stages.exact_reduce if self.kind == "exact" else stages.near_reduce
-        yield reduce(self.root, number, blobs, self.key)
+        plan = dedups.read_layout(self.root, self.key)
+        yield dedups.reduce(self.root, self.kind, *element, plan)
 
 
 class Settle(beam.DoFn):
-    """(unit name, key) -> its name, once corpus, dropped and ledger are written."""
+    """(unit, key, its rows of removed, its numbers) -> its name, once its ledger is written."""
 
     def __init__(self, root: str, spec: dict[str, Any]) -> None:
         self.root, self.spec = root, spec
 
-    def process(self, element: tuple[str, str]) -> Iterator[str]:
+    def process(self, element: Settling) -> Iterator[str]:
         """Settle the unit."""
-        unit, key = element
-        stages.settle(self.root, unit, CleanSpec(**self.spec), key)
+        unit, key, removed, numbers = element
+        stages.settle(self.root, unit, CleanSpec(**self.spec), key, removed, numbers)
         yield unit
 
 
@@ -89,16 +90,16 @@ def documents(engine: Engine, root: str, units: Sequence[Unit], spec: CleanSpec)
 
 
 def dedup(
-    engine: Engine, root: str, kind: str, units: Sequence[str], spec: Dedup, key: str, size: int
+    engine: Engine, root: str, kind: str, units: Sequence[str], spec: CleanSpec, key: str, size: int
 ) -> None:
-    """Run one dedup shuffle (``exact`` or ``near``) over the signals of ``units``."""
+    """Run one dedup shuffle, a kind of ``stages.dedup.KINDS``, over ``units``."""
 
     def build(pipeline: beam.Pipeline) -> object:
         return (
             pipeline
             | "units" >> beam.Create(["", *units])
             | "spread" >> beam.Reshuffle()
-            | "pack" >> beam.ParDo(Shuffle(root, kind, spec.model_dump(), key))
+            | "pack" >> beam.ParDo(Pack(root, kind, spec.model_dump(mode="json"), key))
             | "by range" >> beam.GroupByKey()
             | "reduce" >> beam.ParDo(Reduce(root, kind, key))
         )
@@ -107,9 +108,13 @@ def dedup(
 
 
 def settle(
-    engine: Engine, root: str, units: Sequence[tuple[str, str]], spec: CleanSpec, size: int
+    engine: Engine,
+    root: str,
+    units: Sequence[Settling],
+    spec: CleanSpec,
+    size: int,
 ) -> None:
-    """Run the settle stage over (unit name, key)."""
+    """Run the settle stage over (unit, key, its rows of removed, its numbers)."""
 
     def build(pipeline: beam.Pipeline) -> object:
         return (
@@ -120,6 +125,6 @@ def settle(
         )
 
     def missing() -> list[str]:
-        return [u for u, key in units if not committed(root, "settle", u, key)]
+        return [u for u, key, *_ in units if not committed(root, "settle", u, key)]
 
     run(engine, size, build, missing)

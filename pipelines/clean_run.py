@@ -6,16 +6,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corpusforge import attribution, ledger, manifest, readers
+from corpusforge import attribution, dedup_index, dedup_plan, ledger, manifest, readers
 from corpusforge import spec as specs
+from corpusforge.dedup_index import Earlier
 from corpusforge.errors import AccountingError, RunError, UsageError
 from corpusforge.kernels import digest
 from corpusforge.plan import Unit, estimate
 from corpusforge.run import RunFolder, progress
-from corpusforge.shard import committed, read_json, shards_of, write_json
+from corpusforge.shard import Shard, committed, read_json, shards_of, write_json
 from corpusforge.spec import CleanSpec
 from corpusforge.stages import again, key_of, recipe, warm
-from corpusforge.stages import clean as stages
+from corpusforge.stages import dedup as dedups
 
 from . import clean as jobs
 from .engine import Engine
@@ -28,6 +29,17 @@ def plan(inputs: Sequence[str], spec: CleanSpec) -> list[Unit]:
     return readers.units(inputs, spec.plan)
 
 
+def prepared(
+    inputs: Sequence[str], spec: CleanSpec, against: Sequence[str]
+) -> tuple[list[Unit], list[Earlier]]:
+    """Check all that a run is made of before anything is done; returns units, earlier corpora."""
+    recipe.check_spec(spec)  # a wrong name is told before anything is read
+    earlier = dedup_index.find(against, spec.dedup)
+    units = plan(inputs, spec)
+    recipe.check_protected(spec, units)
+    return units, earlier
+
+
 def clean(
     inputs: Sequence[str],
     output: str,
@@ -37,22 +49,23 @@ def clean(
     fresh: bool,
     quiet: bool,
     max_failed_share: float | None,
+    against: Sequence[str] = (),
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.clean``."""
-    recipe.check_spec(spec)  # a wrong name is told before anything is read
-    units = plan(inputs, spec)
+    units, earlier = prepared(inputs, spec, against)
     spec = spec.model_copy(update={"inputs": []})  # paths are not part of what a run is
     with RunFolder(output, "clean", spec, fresh=fresh) as run:
-        _match_plan(run, units)
-        done = _finished(run, units, spec)
+        _match_plan(run, units, earlier)
+        done = _finished(run, units, spec, earlier=earlier)
         if done is None:
-            done = _stages(run, units, spec, engine, quiet)
+            done = _stages(run, units, spec, engine, quiet, earlier=earlier)
         _check_failed(done, max_failed_share)
         return done
 
 
-def _match_plan(run: RunFolder, units: Sequence[Unit]) -> None:
+def _match_plan(run: RunFolder, units: Sequence[Unit], earlier: Sequence[Earlier] = ()) -> None:
     """Refuse a folder that was made from other inputs; write the plan of a new one."""
+    against = [{"name": one.name, "content": one.content} for one in earlier]
 
     def ranges(values: Sequence[dict[str, Any]]) -> set[tuple[str, int, int]]:
         return {(p["source"], p["start"], p["end"]) for u in values for p in u["pieces"]}
@@ -69,7 +82,15 @@ def _match_plan(run: RunFolder, units: Sequence[Unit]) -> None:
             file=run.root,
             remedy="choose another -o, the old inputs, or --fresh to start anew",
         )
-    write_json(run.file("plan.json"), {"units": new})
+    if old is not None and old.get("against", []) != against:
+        before = ", ".join(one["name"] for one in old.get("against", [])) or "nothing"
+        raise RunError(
+            f"this folder was made against {before}",
+            file=run.root,
+            expected=f"now {', '.join(one.name for one in earlier) or 'nothing'}",
+            remedy="choose another -o, the same --against, or --fresh to start anew",
+        )
+    write_json(run.file("plan.json"), {"units": new, "against": against})
 
 
 def replay(
@@ -93,9 +114,15 @@ def replay(
         return done
 
 
-def _key(units: Sequence[Unit], spec: CleanSpec, made: Mapping[str, str] | None = None) -> str:
-    """What the run depends on: files, spec, rules, models."""
-    return key_of(*[recipe.documents_key(spec, unit, made) for unit in units])
+def _key(
+    units: Sequence[Unit],
+    spec: CleanSpec,
+    made: Mapping[str, str] | None,
+    earlier: Sequence[Earlier],
+) -> str:
+    """What the run depends on: files, spec, rules, models, earlier corpora."""
+    against = [f"{one.name} {one.content}" for one in earlier]
+    return key_of(*[recipe.documents_key(spec, unit, made) for unit in units], *against)
 
 
 def _finished(
@@ -103,12 +130,13 @@ def _finished(
     units: Sequence[Unit],
     spec: CleanSpec,
     made: Mapping[str, str] | None = None,
+    earlier: Sequence[Earlier] = (),
 ) -> manifest.Manifest | None:
     """Return the manifest if the run is finished and its inputs are unchanged."""
     if read_json(run.file("manifest.json")) is None:
         return None
     done = manifest.read(run.root, "clean")
-    if done.facts["inputs"] != _key(units, spec, made):
+    if done.facts["inputs"] != _key(units, spec, made, earlier):
         run.remove("manifest.json")
         return None
     if lost := manifest.whole(run.root, done):
@@ -129,6 +157,7 @@ def _stages(
     quiet: bool,
     old: manifest.Manifest | None = None,
     source: str = "",
+    earlier: Sequence[Earlier] = (),
 ) -> manifest.Manifest:
     """Do what is left of the stages; ``old`` is the run in ``source`` that documents come from."""
     made = old.versions if old else None
@@ -136,6 +165,7 @@ def _stages(
     run.remove("report.html")
     if not quiet:
         print(estimate(units, engine.workers, spec.plan), file=sys.stderr)
+        print(dedup_plan.describe(spec, expected(spec, units, earlier)), file=sys.stderr)
         if found := recipe.evaluated(spec):
             print(*found.warnings, sep="\n", file=sys.stderr)
     warm.warm(lambda: warm.clean(spec), quiet=quiet)
@@ -149,23 +179,20 @@ def _stages(
 
     names = [unit.name for unit in units]
     signals = [shard for record in read for shard in shards_of(record, "signals")]
-    key = key_of("dedup", run.key, *[shard.sha256 for shard in signals])
-    if not committed(root, "dedup", "removed", key):
-        run.remove("commits/dedup")
-        with progress(root, "dedup", 0, quiet=quiet):
-            for kind, method in (("exact", spec.dedup.exact), ("near", spec.dedup.near)):
-                if method != "none":
-                    jobs.dedup(engine, root, kind, names, spec.dedup, key, size)
-            stages.resolve(root, names, spec.dedup, key)
-    removed = shards_of(_record(root, "dedup", "removed", key), "dedup")
+    facts = _dedup(run, names, signals, spec, engine, quiet, size, earlier)
+    removed = shards_of(facts, "dedup")
 
-    last = {unit.name: key_of("settle", keys[unit.name], removed[0].sha256) for unit in units}
-    left_names = [name for name in names if not committed(root, "settle", name, last[name])]
-    if left_names:
+    last = {unit.name: key_of("settle", keys[unit.name], facts["key"]) for unit in units}
+    undone = [name for name in names if not committed(root, "settle", name, last[name])]
+    if undone:
+        work = [(n, last[n], facts["units"][n], facts["numbers"][n]) for n in undone]
         with progress(root, "settle", 0, quiet=quiet):
-            jobs.settle(engine, root, [(name, last[name]) for name in left_names], spec, size)
+            jobs.settle(engine, root, work, spec, size)
     settled = [_record(root, "settle", name, last[name]) for name in names]
 
+    removals = _removals(facts, settled, earlier)
+    for line in removals["warnings"] if not quiet else ():
+        print(line, file=sys.stderr)
     counts = ledger.add([record["counts"] for record in settled])
     ledger.balance(sum(record["rows"] for record in read), counts)
     folders = ("corpus", "dropped", "ledger")
@@ -180,7 +207,8 @@ def _stages(
         parent={"path": source, "content": old.content} if old else None,
         versions=dict(made or manifest.versions()),
         facts={
-            "inputs": _key(units, spec, made),
+            "inputs": _key(units, spec, made, earlier),
+            "dedup": removals,
             "attribution": attribution.of_run(root, names, spec),
             **recipe.facts(spec),
         },
@@ -188,6 +216,58 @@ def _stages(
     done.write(root)
     run.remove("work", "progress")
     return done
+
+
+def expected(spec: CleanSpec, units: Sequence[Unit], earlier: Sequence[Earlier]) -> dict[str, Any]:
+    """What deduplication will find and take."""
+    count = dedup_plan.documents(units)
+    return dedup_plan.expected(spec, count, sum(one.documents for one in earlier))
+
+
+def _removals(
+    facts: Mapping[str, Any], settled: Sequence[Mapping[str, Any]], earlier: Sequence[Earlier]
+) -> dict[str, Any]:
+    """What the manifest says of deduplication: by source, with warnings, and its largest bucket."""
+    sources = ledger.shares([record["sources"] for record in settled])
+    return {
+        "against": [{"name": e.name, "path": e.path, "content": e.content} for e in earlier],
+        "sources": sources,
+        "warnings": ledger.warnings(sources),
+        "largest_bucket": facts["largest_bucket"],
+    }
+
+
+def _dedup(
+    run: RunFolder,
+    names: Sequence[str],
+    signals: Sequence[Shard],
+    spec: CleanSpec,
+    engine: Engine,
+    quiet: bool,
+    size: int,
+    earlier: Sequence[Earlier],
+) -> dict[str, Any]:
+    """Deduplicate the documents of all units; returns the commit record of what was removed."""
+    root = run.root
+    against = [f"{one.name} {one.content}" for one in earlier]
+    key = key_of("dedup", run.key, *[shard.sha256 for shard in signals], *against)
+    last = "cut" if spec.dedup.paragraphs else "removed"
+    if not (committed(root, "dedup", "removed", key) and committed(root, "dedup", last, key)):
+        with progress(root, "dedup", 0, quiet=quiet):
+            indexes = dedup_index.open_all(earlier, spec.dedup, run.file("work/earlier"))
+            rows = [(name, shard.rows) for name, shard in zip(names, signals, strict=True)]
+            plan = dedups.layout(rows, indexes, spec, key)
+            dedups.write_layout(root, plan)
+            if spec.dedup.exact != "none":
+                jobs.dedup(engine, root, "exact", names, spec, key, size)
+                dedups.gather_copies(root, plan)
+            if spec.dedup.near != "none":
+                jobs.dedup(engine, root, "near", names, spec, key, size)
+            dedups.decide(root, spec.dedup, plan, indexes)
+            if spec.dedup.paragraphs:
+                jobs.dedup(engine, root, "paragraphs", names, spec, key, size)
+                dedups.gather_paragraphs(root, plan)
+    return _record(root, "dedup", "removed", key)
 
 
 def _record(root: str, stage: str, unit: str, key: str) -> dict[str, Any]:

@@ -257,12 +257,13 @@ def test_the_flags_stay_few():
     common = {"spec_file", "overrides", "workers", "as_json", "quiet"}
     engine = {"runner", "beam", "fresh"}
     want = {
-        "clean": {"inputs", "output", "max_failed_share"} | engine,
+        "clean": {"inputs", "output", "max_failed_share", "against", "only_plan"} | engine,
         "tokenize": {"inputs", "output", "algo", "vocab_size", "tokenizer"} | engine,
         "train": {"inputs", "output", "steps", "fresh"},
         "explain": {"run", "document", "step", "spikes", "html"},
         "replay": {"run", "output", "limit", "changes", "fresh"},
         "classify train": {"good", "bad", "output", "keep"},
+        "index": {"run", "output"},
         "verify": {"run"},
         "export": {"run", "output", "to"},
         "report": {"runs"},

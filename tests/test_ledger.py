@@ -10,7 +10,7 @@ from corpusforge import ledger
 from corpusforge.errors import AccountingError
 from corpusforge.kernels import digest
 from corpusforge.ledger import Place
-from corpusforge.schema import LEDGER, VERDICT
+from corpusforge.schema import CUT, LEDGER, TWIN, VERDICT
 from corpusforge.stages.recipe import WORK
 from corpusforge.transform import alive, decide, reasons_array
 from corpusforge.transforms.mark import Mark
@@ -35,8 +35,9 @@ def work(outcomes, texts):
     ]
     batch = pa.RecordBatch.from_pylist(rows, schema=WORK)
     n = len(rows)
-    batch = batch.append_column("duplicate_of", pa.nulls(n, pa.binary(16)))
-    return batch.append_column("similarity", pa.nulls(n, pa.float32()))
+    for field in (*TWIN, CUT):
+        batch = batch.append_column(field, pa.nulls(n, field.type))
+    return batch
 
 
 @given(st.lists(st.tuples(OUTCOMES, st.one_of(st.none(), st.text(max_size=20))), max_size=30))
@@ -107,13 +108,14 @@ def test_the_first_verdict_stays():
 def test_mark_names_the_survivor():
     """A removed document is dropped at dedup with survivor, similarity and threshold."""
     batch = work(["kept", "kept", "failed"], ["a", "b", None]).drop_columns(
-        ["duplicate_of", "similarity"]
+        [field.name for field in TWIN]
     )
     ids = batch.column("id")
     removed = pa.table(
         {
             "id": ids.slice(1, 1),
             "duplicate_of": ids.slice(0, 1),
+            "duplicate_in": pa.array(["old"]),
             "similarity": pa.array([0.75], pa.float32()),
             "bands_matched": pa.array([2], pa.int32()),
             "exact": pa.array([False]),
@@ -125,6 +127,7 @@ def test_mark_names_the_survivor():
         "dedup",
         ids[0].as_py(),
     )
+    assert (row["duplicate_in"], row["bands_matched"]) == ("old", 2)
     assert row["reasons"] == [
         {
             "rule": "near-duplicate",

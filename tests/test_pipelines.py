@@ -7,7 +7,7 @@ from corpusforge.errors import ForgeError, UsageError, WorkerDied
 from corpusforge.pipelines import clean, engine, tokens
 from corpusforge.pipelines.engine import Engine
 from corpusforge.plan import Piece, Unit
-from corpusforge.spec import CleanSpec, Dedup, TokenizeSpec
+from corpusforge.spec import CleanSpec, TokenizeSpec
 from corpusforge.stages.tokens import Texts
 
 PIECE = Piece("/a.jsonl", "a.jsonl", "jsonl", "none", 0, 10, 10)
@@ -15,9 +15,11 @@ UNITS = [Unit(f"part-{n:05d}", (PIECE,), "f") for n in range(3)]
 TEXTS = [Texts(f"part-{n:05d}", 10, "f", unit=UNITS[n].to_json()) for n in range(3)]
 JOBS = {
     "documents": lambda e: clean.documents(e, "r", UNITS, CleanSpec()),
-    "exact": lambda e: clean.dedup(e, "r", "exact", ["part-00000"], Dedup(), "key", 10),
-    "near": lambda e: clean.dedup(e, "r", "near", ["part-00000"], Dedup(), "key", 10),
-    "settle": lambda e: clean.settle(e, "r", [("part-00000", "key")], CleanSpec(), 10),
+    "exact": lambda e: clean.dedup(e, "r", "exact", ["part-00000"], CleanSpec(), "key", 10),
+    "near": lambda e: clean.dedup(e, "r", "near", ["part-00000"], CleanSpec(), "key", 10),
+    "settle": lambda e: clean.settle(
+        e, "r", [("part-00000", "key", [0, 1], [0, 9])], CleanSpec(), 10
+    ),
     "count": lambda e: tokens.count(e, "r", TEXTS, TokenizeSpec(), "key"),
     "encode": lambda e: tokens.encode(e, "r", TEXTS, TokenizeSpec(), "key"),
 }

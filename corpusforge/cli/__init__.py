@@ -9,7 +9,7 @@ from __future__ import annotations
 import click
 
 from . import classify as quality
-from . import look, make
+from . import dedup, look, make
 from . import replay as replaying
 from . import rules as rule_sets
 from .options import Forge
@@ -21,6 +21,7 @@ COMMANDS = (
     look.explain,
     replaying.replay,
     quality.classify,
+    dedup.index,
     look.verify,
     look.export,
     look.report,

@@ -15,12 +15,21 @@ from .options import answer, common, refuse, runner_options
 @click.option(
     "--max-failed-share", type=click.FloatRange(0, 1), metavar="X", help="Exit 4 above this share."
 )
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="RUN|INDEX",
+    help="An earlier corpus, [name=]PATH: its documents win. Repeatable, the first is the best.",
+)
+@click.option("--plan", "only_plan", is_flag=True, help="Say what the run will take, and end.")
 @runner_options
 @common
 def clean(
     inputs: tuple[str, ...],
     output: str,
     max_failed_share: float | None,
+    against: tuple[str, ...],
+    only_plan: bool,
     runner: str,
     beam: tuple[str, ...],
     fresh: bool,
@@ -40,6 +49,9 @@ def clean(
     from corpusforge import spec as specs
 
     spec = api.load_spec(specs.CleanSpec, spec_file, overrides)
+    if only_plan:
+        answer(as_json, *api.plan_clean(inputs, spec, workers=workers, against=against))
+        return
     done = api.clean(
         inputs,
         output,
@@ -50,6 +62,7 @@ def clean(
         fresh=fresh,
         quiet=quiet,
         max_failed_share=max_failed_share,
+        against=against,
     )
     n = done.counts
     answer(

@@ -1,9 +1,9 @@
-"""What crosses the shuffle of deduplication: packed keys in, exact groups and star edges out.
+"""What crosses the shuffle of deduplication: packed keys in, exact pairs and star edges out.
 
 A mapper packs the keys of many documents into blobs, one or more for each range of keys; a reducer
-gets all blobs of a range. A blob is an Arrow IPC stream of at most BLOB_BYTES, sorted by key, with
-the columns key, tokens int64 and id binary(16), and the version of the definition in its metadata.
-Of two documents the better has more tokens, or as many and the smaller id: a total order.
+gets all blobs of a range. A blob is an Arrow IPC stream of at most BLOB_BYTES, sorted by key, of
+KEYED rows, with the version of the definition in its metadata. ``number`` is the place of a
+document in the whole input; (rank, tie, number) is the order of ``priority``.
 No result depends on the order of documents or blobs, on how they are split or on the ranges.
 """
 
@@ -23,75 +23,85 @@ from corpusforge.kernels.minhash import I64, U8, U64, VERSION
 
 BLOB_BYTES = 10 << 20
 
-GROUPS = pa.schema([("id", pa.binary(16)), ("duplicate_of", pa.binary(16))])
-EDGES = pa.schema([("better", pa.binary(16)), ("worse", pa.binary(16)), ("bands", pa.int32())])
+ORDER = [pa.field("rank", pa.uint64()), pa.field("tie", pa.uint64())]
+NUMBERED = [*ORDER, pa.field("number", pa.int64())]
+KEYED = {
+    "exact": pa.schema([pa.field("key", pa.binary(16)), *NUMBERED]),
+    "near": pa.schema([pa.field("key", pa.uint64()), *NUMBERED]),
+}
+WIDTH = {kind: sum(f.type.bit_width // 8 for f in schema) for kind, schema in KEYED.items()}
+
+PAIRS = pa.schema([("worse", pa.int64()), ("better", pa.int64())])
+EDGES = pa.schema([("better", pa.int64()), ("worse", pa.int64()), ("bands", pa.int32())])
 
 Mask = npt.NDArray[np.bool_]
 
 
-def exact_blobs(
-    ids: pa.FixedSizeBinaryArray,
-    tokens: pa.Int64Array,
-    exact: pa.FixedSizeBinaryArray,
-    ranges: int,
-) -> list[tuple[int, bytes]]:
-    """Pack the exact keys of n documents as (range, blob); rows of null ``exact`` are left out.
+def pack(
+    kind: str, documents: pa.RecordBatch | pa.Table, ranges: int
+) -> Iterator[tuple[int, bytes]]:
+    """Yield (range, blob) of the keys of n documents; rows without a key are left out.
 
-    The range of a key is floor(key * ranges / 2^128).
+    ``documents`` has NUMBERED and, of ``kind`` exact, ``exact`` binary(16); of ``kind`` near,
+    ``bands`` binary: the little-endian 64-bit keys of a document, as many for each. The range of a
+    key is floor(key * ranges / 2^bits).
     """
-    there = np.flatnonzero(exact.is_valid())
-    high, _ = halves(exact.take(pa.array(there)))
-    order = np.argsort(high)
-    rows = pa.array(there[order])
-    columns = [exact.take(rows), tokens.take(rows), ids.take(rows)]
-    return list(_pack("exact", high[order], columns, ranges))
+    yield from _cut(kind, *sorted_keys(kind, documents), ranges)
 
 
-def exact_groups(blobs: Iterable[bytes]) -> pa.Table:
-    """Return GROUPS, sorted by id: every document of a range with a better one of the same key."""
-    table = _unpack("exact", blobs)
+def sorted_keys(kind: str, documents: pa.RecordBatch | pa.Table) -> tuple[U64, pa.RecordBatch]:
+    """Return the upper 64 bits of the keys of documents, sorted, and their KEYED rows."""
+    column = documents.column("exact" if kind == "exact" else "bands")
+    there = np.flatnonzero(np.asarray(column.is_valid()))
+    if kind == "exact":
+        keys, tops = column, halves(column.take(pa.array(there)))[0]
+        order = np.argsort(tops)
+        tops, rows = tops[order], pa.array(there[order])
+        found = keys.take(rows)
+    else:
+        table = matrix(column.drop_null()).view("<u8").astype(np.uint64)
+        keys = table.ravel()
+        order = np.argsort(keys)
+        tops, rows = keys[order], pa.array(there[order // max(table.shape[1], 1)])
+        found = pa.array(tops)
+    columns = [found, *(documents.column(field.name).take(rows) for field in NUMBERED)]
+    columns = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns]
+    return tops, pa.record_batch(columns, schema=KEYED[kind])
+
+
+def exact_pairs(tables: Iterable[pa.Table], new: int = 0) -> tuple[pa.Table, int]:
+    """Return PAIRS of a range, by ``worse``, and the size of its largest group.
+
+    Every document has a pair with the best one of the same key. Those below ``new`` are of an
+    earlier corpus: they never go.
+    """
+    table = _joined("exact", tables)
     high, low = halves(table["key"])
     order = np.argsort(high)
     order = order[_repeated(high[order])]
     order = order[np.lexsort((low[order], high[order]))]
     starts = _starts(high[order]) | _starts(low[order])
-    better, worse = _stars(table, order, starts)
-    ids = table["id"]
-    groups = pa.table([ids.take(worse), ids.take(better)], schema=GROUPS)
-    return groups.sort_by("id")
+    better, worse, largest = _stars(table, order, starts, new)
+    order = np.argsort(worse)
+    return pa.table([worse[order], better[order]], schema=PAIRS), largest
 
 
-def band_blobs(
-    ids: pa.FixedSizeBinaryArray, tokens: pa.Int64Array, bands: pa.BinaryArray, ranges: int
-) -> list[tuple[int, bytes]]:
-    """Pack the band keys of n documents as (range, blob); rows of null ``bands`` are left out.
+def bucket_edges(tables: Iterable[pa.Table], new: int = 0) -> tuple[pa.Table, int]:
+    """Return EDGES of a range, by (better, worse), and the size of its largest bucket.
 
-    ``bands`` holds the little-endian 64-bit keys of a document, as many for each. The range of a
-    key is floor(key * ranges / 2^64).
+    They are the distinct star edges, with the bands that gave each: the best document of a bucket
+    (of equal keys) has an edge to every other one in it, but for those below ``new``.
     """
-    there = np.flatnonzero(bands.is_valid())
-    table = matrix(bands.drop_null()).view("<u8").astype(np.uint64)
-    keys = table.ravel()
-    order = np.argsort(keys)
-    rows = pa.array(there[order // max(table.shape[1], 1)])
-    columns = [pa.array(keys[order]), tokens.take(rows), ids.take(rows)]
-    return list(_pack("bands", keys[order], columns, ranges))
-
-
-def bucket_edges(blobs: Iterable[bytes]) -> pa.Table:
-    """Return EDGES, sorted: the distinct star edges of a range, with the bands that gave each.
-
-    The best document of a bucket (of equal keys) has an edge to every other one in it.
-    """
-    table = _unpack("bands", blobs)
+    table = _joined("near", tables)
     keys = table["key"].to_numpy()
     order = np.argsort(keys)
     order = order[_repeated(keys[order])]
-    better, worse = _stars(table, order, _starts(keys[order]))
-    stars = pa.table({"better": table["id"].take(better), "worse": table["id"].take(worse)})
-    edges = stars.group_by(["better", "worse"], use_threads=False).aggregate([([], "count_all")])
-    edges = edges.rename_columns(EDGES.names).cast(EDGES)
-    return edges.sort_by([("better", "ascending"), ("worse", "ascending")])
+    better, worse, largest = _stars(table, order, _starts(keys[order]), new)
+    order = np.lexsort((worse, better))
+    better, worse = better[order], worse[order]
+    first = np.flatnonzero(_starts(better) | _starts(worse))
+    bands = np.diff(np.append(first, len(better))).astype(np.int32)
+    return pa.table([better[first], worse[first], bands], schema=EDGES), largest
 
 
 def halves(keys: pa.Array | pa.ChunkedArray) -> tuple[U64, U64]:
@@ -125,12 +135,11 @@ def matrix(rows: pa.BinaryArray | pa.ChunkedArray) -> U8:
     return values.reshape(len(joined), lengths["max"])
 
 
-def _pack(kind: str, tops: U64, columns: list[Any], ranges: int) -> Iterator[tuple[int, bytes]]:
-    """Cut ``columns``, sorted by ``tops`` (the upper 64 bits of their keys), into blobs."""
-    batch = pa.record_batch(columns, names=["key", "tokens", "id"])
+def _cut(kind: str, tops: U64, batch: pa.RecordBatch, ranges: int) -> Iterator[tuple[int, bytes]]:
+    """Cut KEYED rows, sorted by ``tops`` (the upper 64 bits of their keys), into blobs."""
     batch = batch.replace_schema_metadata({"kind": kind, "version": VERSION})
     homes = ((tops >> np.uint64(32)) * np.uint64(ranges)) >> np.uint64(32)
-    most = BLOB_BYTES // sum(column.type.bit_width // 8 for column in columns) - 32
+    most = BLOB_BYTES // WIDTH[kind] - 32
     bounds = np.append(np.flatnonzero(_starts(homes)), len(homes))
     for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         for start in range(low, high, most):
@@ -140,21 +149,21 @@ def _pack(kind: str, tops: U64, columns: list[Any], ranges: int) -> Iterator[tup
             yield int(homes[low]), sink.getvalue().to_pybytes()
 
 
-def _unpack(kind: str, blobs: Iterable[bytes]) -> pa.Table:
-    key = pa.binary(16) if kind == "exact" else pa.uint64()
-    schema = pa.schema([("key", key), ("tokens", pa.int64()), ("id", pa.binary(16))])
-    tables = [schema.empty_table()]
-    for blob in blobs:
-        table = pa.ipc.open_stream(blob).read_all()
-        found = table.schema.metadata
-        if found != {b"kind": kind.encode(), b"version": VERSION.encode()}:
-            raise RunError(
-                f"a deduplication blob was packed as {found}",
-                expected=f"{kind} of {VERSION}",
-                remedy="run again with --fresh",
-            )
-        tables.append(table.replace_schema_metadata(None))
-    return pa.concat_tables(tables).combine_chunks()
+def unpack(kind: str, blob: bytes) -> pa.Table:
+    """Return the KEYED rows of a blob. Raises RunError for one of another kind or version."""
+    table = pa.ipc.open_stream(blob).read_all()
+    found = table.schema.metadata
+    if found != {b"kind": kind.encode(), b"version": VERSION.encode()}:
+        raise RunError(
+            f"a deduplication blob was packed as {found}",
+            expected=f"{kind} of {VERSION}",
+            remedy="run again with --fresh",
+        )
+    return table.replace_schema_metadata(None)
+
+
+def _joined(kind: str, tables: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables([KEYED[kind].empty_table(), *tables]).combine_chunks()
 
 
 def _starts(values: npt.NDArray[Any]) -> Mask:
@@ -171,37 +180,45 @@ def _repeated(values: npt.NDArray[Any]) -> Mask:
     return ~alone
 
 
-def _stars(table: pa.Table, order: I64, starts: Mask) -> tuple[pa.Array, pa.Array]:
-    """Return the rows (best, other) for every other document of each group.
+def _stars(table: pa.Table, order: I64, starts: Mask, new: int) -> tuple[I64, I64, int]:
+    """Return the numbers (best, other) of every other new document of each group.
 
-    ``order`` lists rows group by group; ``starts`` is true where one begins.
+    ``order`` lists rows group by group; ``starts`` is true where one begins. Also returns the size
+    of the largest group.
     """
-    high, low = halves(table["id"])
     better, worse = np.empty(len(order), dtype=np.int64), np.empty(len(order), dtype=np.int64)
-    tokens = table["tokens"].to_numpy().copy()
-    count = _fill_stars(order, starts, tokens, high, low, better, worse)
-    return pa.array(better[:count]), pa.array(worse[:count])
+    rank, tie, number = (table[field.name].to_numpy().copy() for field in NUMBERED)
+    count, largest = _fill_stars(order, starts, rank, tie, number, new, better, worse)
+    return better[:count], worse[:count], largest
 
 
 @kernel
 def _fill_stars(
-    order: I64, starts: Mask, tokens: I64, high: U64, low: U64, better: I64, worse: I64
-) -> int:
-    count, first = 0, 0
+    order: I64,
+    starts: Mask,
+    rank: U64,
+    tie: U64,
+    number: I64,
+    new: int,
+    better: I64,
+    worse: I64,
+) -> tuple[int, int]:
+    count, first, largest = 0, 0, 0
     while first < len(order):
         best, last = order[first], first + 1
         while last < len(order) and not starts[last]:
             row = order[last]
-            if tokens[row] > tokens[best] or (
-                tokens[row] == tokens[best]
-                and (high[row] < high[best] or (high[row] == high[best] and low[row] < low[best]))
+            if rank[row] < rank[best] or (
+                rank[row] == rank[best]
+                and (tie[row] < tie[best] or (tie[row] == tie[best] and number[row] < number[best]))
             ):
                 best = row
             last += 1
         for place in range(first, last):
             row = order[place]
-            if high[row] != high[best] or low[row] != low[best]:
-                better[count], worse[count] = best, row
+            if number[row] != number[best] and number[row] >= new:
+                better[count], worse[count] = number[best], number[row]
                 count += 1
+        largest = max(largest, last - first)
         first = last
-    return count
+    return count, largest

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from math import comb
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
@@ -81,10 +82,10 @@ def sign(text: pa.StringArray | pa.LargeStringArray, a: U32, b: U32, ngram: int)
 
     ``ngram`` is the number of tokens of a shingle. Nulls and slices are allowed.
     """
-    data, bounds = _bytes_of(text)
+    data, bounds = bytes_of(text)
     tokens = np.zeros(len(text), dtype=np.int64)
     minima = np.full((len(text), len(a)), _HIGHEST, dtype=np.uint32)
-    _sign(data, bounds, _characters(), a, b, ngram, tokens, minima)
+    _sign(data, bounds, characters(), a, b, ngram, tokens, minima)
     return Signatures(tokens, minima)
 
 
@@ -97,7 +98,7 @@ def exact_keys(
     sees through case, white space and punctuation. Null for a null text, and in mode ``tokens``
     for a text without tokens.
     """
-    data, bounds = _bytes_of(text)
+    data, bounds = bytes_of(text)
     valid = text.is_valid().to_numpy(zero_copy_only=False)
     words = np.empty(_SEGMENT // 2 + 4, dtype=np.uint64)
     view = data.data
@@ -110,8 +111,8 @@ def exact_keys(
         digest, total = xxhash.xxh3_128(), 0
         state, opened = _ZERO, False
         while at < end:
-            at, filled, state, opened = _scan(
-                data, at, end, _characters(), words, 0, np.uint64(state), opened
+            at, filled, state, opened = scan(
+                data, at, end, characters(), words, 0, np.uint64(state), opened
             )
             digest.update(words[:filled].astype("<u8").tobytes())
             total += filled
@@ -164,6 +165,18 @@ def detection_curve(bands: int, rows: int, similarities: npt.ArrayLike) -> npt.N
     return 1.0 - (1.0 - s**rows) ** bands
 
 
+def acceptance(count: int, minimum: float, similarities: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the chance that the estimate of each similarity reaches ``minimum``.
+
+    The equal bytes of ``count`` are binomial, with the chance that ``estimate`` corrects for.
+    """
+    values = np.atleast_1d(np.asarray(similarities, dtype=np.float64))
+    enough = np.flatnonzero(estimate(np.arange(count + 1), count) >= minimum).tolist()
+    chances = values + (1 - values) / 256
+    sums = [sum(comb(count, k) * p**k * (1 - p) ** (count - k) for k in enough) for p in chances]
+    return np.array(sums, dtype=np.float64)
+
+
 def to_datasketch(minima: U32, a: U32, b: U32, seed: int = 1) -> MinHash:
     """Return one row of minima (K,) as a datasketch object that goes on with the same functions."""
     from datasketch import MinHash
@@ -172,7 +185,7 @@ def to_datasketch(minima: U32, a: U32, b: U32, seed: int = 1) -> MinHash:
 
 
 @cache
-def _characters() -> U32:
+def characters() -> U32:
     """(65536,): folded code point of each token character, with _ALONE; 0 for separators.
 
     Code points above separate too.
@@ -186,7 +199,7 @@ def _characters() -> U32:
     return _frozen(entries)
 
 
-def _bytes_of(text: pa.StringArray | pa.LargeStringArray) -> tuple[U8, I64]:
+def bytes_of(text: pa.StringArray | pa.LargeStringArray) -> tuple[U8, I64]:
     """Return the UTF-8 buffer (read-only) and start and end of each text in it: (n, 2)."""
     width = np.int64 if pa.types.is_large_string(text.type) else np.int32
     _, offsets, values = text.buffers()
@@ -207,7 +220,8 @@ def _frozen(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
 
 
 @kernel
-def _mix(value: np.uint64) -> np.uint64:
+def mix(value: np.uint64) -> np.uint64:
+    """Spread every bit of a uint64 over all bits."""
     value ^= value >> _HALF
     value *= _M
     value ^= value >> _HALF
@@ -216,7 +230,7 @@ def _mix(value: np.uint64) -> np.uint64:
 
 
 @kernel
-def _scan(
+def scan(
     data: U8,
     at: int,
     end: int,
@@ -278,7 +292,7 @@ def _scan(
         filled += 1
         opened = False
     for index in range(first, filled):
-        words[index] = _mix(words[index])
+        words[index] = mix(words[index])
     return at, filled, state, opened
 
 
@@ -295,7 +309,7 @@ def _lower_minima(
     hashes = np.empty(count + _LANES, dtype=np.uint32)
     for index in range(count):
         # datasketch's pre-mix: the finalizer of MurmurHash3.
-        h = np.uint32(_mix(sums[index]) >> _HALF)
+        h = np.uint32(mix(sums[index]) >> _HALF)
         h ^= h >> np.uint32(16)
         h = np.uint32(h * np.uint32(0x85EBCA6B))
         h ^= h >> np.uint32(13)
@@ -321,7 +335,7 @@ def _sign(
         at, end = bounds[row, 0], bounds[row, 1]
         carried, total, state, opened = 0, 0, _ZERO, False
         while at < end:
-            at, filled, state, opened = _scan(
+            at, filled, state, opened = scan(
                 data, at, end, characters, words, carried, state, opened
             )
             total += filled - carried
@@ -345,4 +359,4 @@ def _band_keys(minima: U32, keys: U64) -> None:
             key = np.uint64(band + 1)
             for index in range(band * rows, (band + 1) * rows):
                 key = key * _P + np.uint64(minima[row, index])
-            keys[row, band] = _mix(key)
+            keys[row, band] = mix(key)

@@ -48,7 +48,7 @@ def measured(root: str, run: Manifest) -> dict[str, Distribution]:
 
 
 def _is_signal(field: pa.Field) -> bool:
-    numeric = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    numeric = pa.types.is_signed_integer(field.type) or pa.types.is_floating(field.type)
     return numeric and field.name not in ADDRESS
 
 

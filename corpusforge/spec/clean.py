@@ -10,9 +10,10 @@ from corpusforge.errors import SpecError
 
 from .model import MIB, Model
 
-Files = Annotated[
+Names = Annotated[
     list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 ]
+Files = Names
 
 
 class Fields(Model):
@@ -63,14 +64,25 @@ class Extract(Model):
 class Language(Model):
     """Language identification; ``keep = "all"`` judges no document by its language."""
 
+    detect: bool = True
     keep: Literal["all"] | list[str] = "all"
     min_score: float = Field(0.65, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _a_list_needs_detection(self) -> Self:
+        if not self.detect and self.keep != "all":
+            raise SpecError(
+                "language.keep is a list, but language.detect = false",
+                remedy="set language.keep = 'all' too",
+            )
+        return self
 
 
 class Signals(Model):
     """What is measured, and where words end (kernels.families, kernels.splitters)."""
 
     splitter: Literal["unicode", "whitespace", "spacy"] = "unicode"
+    measure: bool = True  # false: characters and words alone, which no rule may look at
     families: list[str] = []  # beside the general one and those that the rules read
 
 
@@ -125,7 +137,11 @@ class Dedup(Model):
     ngram: int = Field(5, ge=1, le=16)
     seed: int = Field(1, ge=0, lt=1 << 32)
     similarity: float = Field(0.70, ge=0, le=1)
-    ranges: int = Field(16, ge=1, le=1 << 17)
+    verify: Literal["sketch", "exact"] = "sketch"  # how the similarity of a pair is found
+    paragraphs: bool = False  # cut paragraphs that a better kept document has too
+    paragraph_chars: int = Field(100, ge=1)  # of the shortest that is cut
+    protect: Names = []  # sources, labels or folders whose documents win over all others
+    quality: str = "quality_score"  # a number of the signals whose higher values win, if there
 
 
 class Output(Model):
@@ -140,6 +156,8 @@ class Plan(Model):
 
     unit_bytes: int = Field(64 * MIB, ge=64 * 1024)
     batch_bytes: int = Field(16 * MIB, ge=64 * 1024)
+    range_bytes: int = Field(64 * MIB, ge=64 * 1024)  # of dedup keys that one reducer holds
+    shuffle_bytes: int = Field(64 * MIB, ge=0)  # of dedup keys that need no shuffle files
 
 
 class CleanSpec(Model):

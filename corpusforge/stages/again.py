@@ -18,7 +18,7 @@ from fsspec.core import open as open_path
 from corpusforge.errors import RunError
 from corpusforge.plan import Unit
 from corpusforge.run import beat
-from corpusforge.schema import CORPUS, LEDGER
+from corpusforge.schema import CORPUS, LEDGER, TWIN
 from corpusforge.shard import (
     SUFFIX,
     ShardWriter,
@@ -146,7 +146,7 @@ def _undecided(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Array]:
     )
     batch = put(batch, "outcome", pc.if_else(again, "kept", batch.column("outcome")))
     stays = pa.array(np.arange(batch.num_rows), mask=again.to_numpy(zero_copy_only=False))
-    for name in ("stage", "duplicate_of", "similarity"):
+    for name in ("stage", *(field.name for field in TWIN)):
         batch = put(batch, name, batch.column(name).take(stays))
     reasons = batch.column("reasons")
     none = pa.array([[]], reasons.type)  # as readers give it

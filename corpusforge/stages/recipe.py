@@ -6,13 +6,13 @@ model, rules, decontamination, signatures, masks of personal data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from corpusforge import evaluation, given, quality, rules
-from corpusforge.errors import SpecError
+from corpusforge.errors import SpecError, nearest
 from corpusforge.evaluation import Evaluation
 from corpusforge.kernels import language
 from corpusforge.kernels.extraction import Output
@@ -48,7 +48,7 @@ from corpusforge.transforms.judge import Judge
 from corpusforge.transforms.mask import Mask
 from corpusforge.transforms.measure import Measure
 from corpusforge.transforms.score import Score
-from corpusforge.transforms.sign import Sign
+from corpusforge.transforms.sign import Sign, under
 
 SIZES = [pa.field("chars", pa.int64()), pa.field("words", pa.int64())]
 LANGUAGES = [*LANGUAGE, *SECOND_LANGUAGE]
@@ -67,8 +67,13 @@ def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     splitter, markdown = spec.signals.splitter, spec.extract.output == "markdown"
     steps: list[Transform] = [
         extraction(spec),
-        Identify(),
-        Measure(known_families((*spec.signals.families, *first.families)), splitter, markdown),
+        Identify(spec.language.detect),
+        Measure(
+            known_families((*spec.signals.families, *first.families)),
+            splitter,
+            markdown,
+            not spec.signals.measure,
+        ),
         *(Edit(scope, splitter, markdown) for scope in later),
         *own_python(spec),
         Score(spec.quality.model, spec.quality.label),
@@ -78,7 +83,8 @@ def transforms(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         steps.insert(0, Block(block.load(lists), spec.url.soft_threshold))
     if found := evaluated(spec):
         steps.append(Contaminated(found, spec.decontaminate.action))
-    steps.append(Sign(d.bands, d.rows, d.ngram, d.seed, d.exact))
+    protect, shingles = tuple(d.protect), d.verify == "exact"
+    steps.append(Sign(d.bands, d.rows, d.ngram, d.seed, d.exact, protect, d.quality, shingles))
     if spec.pii.mask:
         steps.append(Mask(tuple(spec.pii.mask), spec.pii.replace, spec.pii.dialect))
     return chain(*steps)
@@ -147,7 +153,7 @@ def stored(spec: CleanSpec) -> pa.Schema:
     measured = [
         pa.field(name, pa.int64() if kind == "count" else pa.float64())
         for name, kind in columns.items()
-        if name not in own
+        if name not in own and (spec.signals.measure or name in rules.SIZES)
     ]
     found = [SIGNAL] if spec.decontaminate.files else []
     found += [QUALITY] if spec.quality.model else []
@@ -165,11 +171,31 @@ def check_spec(spec: CleanSpec) -> None:
     ExtraMissing for an extractor.
     """
     stored(spec)
+    if not spec.signals.measure and (choose(spec).rules or spec.signals.families):
+        raise SpecError(
+            "signals.measure = false, but rules or families of signals are named",
+            remedy="set rules.use = [] and signals.families = [] too",
+        )
     extraction(spec)
     check_languages(spec)
     given.facts(path for files in url_files(spec).values() for path in files)
     evaluated(spec)
     quality.digest(spec.quality.model)
+    known = [*stored(spec).names, QUALITY.name]
+    if spec.dedup.quality not in known:
+        raise SpecError(
+            f"dedup.quality = '{spec.dedup.quality}' is no signal of this run",
+            remedy=nearest(spec.dedup.quality, known),
+        )
+
+
+def check_protected(spec: CleanSpec, units: Sequence[Unit]) -> None:
+    """Raise SpecError for a name in dedup.protect that no input has."""
+    sources = sorted({piece.source for unit in units for piece in unit.pieces})
+    for name in spec.dedup.protect:
+        if not any(under(source, [name]) for source in sources):
+            labels = sorted({source.partition("/")[0] for source in sources} | set(sources))
+            raise SpecError(f"dedup.protect names no input '{name}'", remedy=nearest(name, labels))
 
 
 def facts(spec: CleanSpec) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from corpusforge.kernels import counts, dedup, one_pass
+from corpusforge import copies
+from corpusforge.kernels import counts
 from corpusforge.schema import RECORD
 from corpusforge.spec import CleanSpec, TokenizeSpec
 from corpusforge.stages.recipe import transforms
@@ -53,15 +54,7 @@ def clean(spec: CleanSpec) -> None:
     }
     two = [row, {**row, "id": bytes(15) + b"\1"}]
     batch = transforms(spec)(pa.RecordBatch.from_pylist(two, RECORD))
-    ids, tokens = batch.column("id"), batch.column("dedup_tokens")
-    if spec.dedup.exact != "none":
-        packed = dedup.exact_blobs(ids, tokens, batch.column("exact"), 1)
-        dedup.exact_groups([blob for _, blob in packed])
-    if spec.dedup.near != "none":
-        packed = dedup.band_blobs(ids, tokens, batch.column("bands"), 1)
-        edges = dedup.bucket_edges([blob for _, blob in packed])
-        signed = pa.table({"id": ids, "tokens": tokens, "sketch": batch.column("sketch")})
-        one_pass.resolve([edges], signed, dedup.GROUPS.empty_table(), spec.dedup.similarity)
+    copies.removed(pa.table(batch.select(copies.SIGNED.names)), spec.dedup)
 
 
 def tokens(spec: TokenizeSpec) -> None:

@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpusforge.schema import TWIN
 from corpusforge.transform import decide, put, reasons_array
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Adds ``duplicate_of`` and ``similarity``, and drops the documents of ``removed``.
+    """Adds the columns of TWIN, and drops the documents of ``removed``.
 
     ``removed`` has the schema REMOVED; ``similarity`` is the threshold that was used.
     """
@@ -21,7 +22,7 @@ class Mark:
     removed: pa.Table
     similarity: float
     reads: tuple[str, ...] = ("id", "outcome", "reasons")
-    adds: tuple[str, ...] = ("duplicate_of", "similarity", "outcome", "stage", "reasons")
+    adds: tuple[str, ...] = (*(field.name for field in TWIN), "outcome", "stage", "reasons")
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch with the verdicts of deduplication."""
@@ -32,8 +33,8 @@ class Mark:
         def column(name: str) -> pa.Array:
             return removed.column(name).combine_chunks().take(place)
 
-        batch = put(batch, "duplicate_of", column("duplicate_of"))
-        batch = put(batch, "similarity", column("similarity"))
+        for field in TWIN:
+            batch = put(batch, field.name, column(field.name))
         exact = column("exact").filter(pa.array(found))
         rules = pc.if_else(exact, "duplicate", "near-duplicate")
         values = column("similarity").filter(pa.array(found)).cast(pa.float64())

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge.kernels import families
+from corpusforge import rules
+from corpusforge.kernels import families, signals
 from corpusforge.kernels.extraction.unmarked import unmarked
 from corpusforge.transform import alive, put
 
@@ -27,6 +28,7 @@ class Measure:
     families: tuple[str, ...] = (families.GENERAL,)
     splitter: str = "unicode"
     markdown: bool = False
+    sizes_only: bool = False  # chars and words, and no other signal
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -36,6 +38,8 @@ class Measure:
     @property
     def adds(self) -> tuple[str, ...]:
         """The signals of the families."""
+        if self.sizes_only:
+            return rules.SIZES
         return tuple(one.name for one in families.signals_of(self.families))
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -44,6 +48,10 @@ class Measure:
         missing = text.is_null().to_numpy(zero_copy_only=False)
         if self.markdown:
             text = plain(batch, text)
-        for name, values in families.measure(text, self.families, self.splitter).items():
+        if self.sizes_only:
+            measured = signals.sizes(text)
+        else:
+            measured = families.measure(text, self.families, self.splitter)
+        for name, values in measured.items():
             batch = put(batch, name, pa.array(values, mask=missing))
         return batch

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusforge.kernels import minhash
+from corpusforge.kernels.shingles import shingle_sets
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "minhash.json"
 P, M, MASK = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, (1 << 64) - 1
@@ -286,3 +287,37 @@ def test_permutations_are_those_of_datasketch(count: int, seed: int) -> None:
     """The same a and b, bit for bit."""
     theirs = MinHash(num_perm=count, seed=seed, scheme="affine32").permutations
     assert np.array_equal(np.array(minhash.permutations(count, seed)), theirs)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(texts, max_size=5), st.integers(1, 6))
+def test_shingle_sets_are_what_the_minima_are_taken_of(batch: list[str | None], ngram: int) -> None:
+    """Distinct, ascending, by the definition; null where a text has no tokens."""
+    found = shingle_sets(pa.array(batch, pa.string()), ngram).to_pylist()
+    for text, hashes in zip(batch, found, strict=True):
+        tokens = reference_tokens(text or "")
+        width = min(ngram, len(tokens))
+        starts = range(len(tokens) - width + 1) if tokens else []
+        expected = sorted({polynomial(tokens[at : at + width]) >> 32 for at in starts})
+        assert hashes == (np.array(expected, "<u4").tobytes() if tokens else None)
+
+
+def test_shingle_sets_over_segments() -> None:
+    """No shingle is lost where a long text is cut."""
+    text = "".join(f"w{n % 977} x{n} " for n in range(4000))
+    tokens = reference_tokens(text)
+    expected = {polynomial(tokens[at : at + 5]) >> 32 for at in range(len(tokens) - 4)}
+    found = shingle_sets(pa.array([text, "a b"]), 5)
+    assert np.frombuffer(found[0].as_py(), "<u4").tolist() == sorted(expected)
+    assert len(found[1].as_py()) == 4
+
+
+def test_acceptance_is_the_share_of_estimates() -> None:
+    """The chance that an estimate reaches the threshold, against planted pairs."""
+    values = [0.6, 0.7, 0.8]
+    chance = minhash.acceptance(128, 0.7, values)
+    rng = np.random.default_rng(5)
+    for value, expected in zip(values, chance, strict=True):
+        matches = rng.binomial(128, value + (1 - value) / 256, 20_000)
+        share = (minhash.estimate(matches, 128) >= 0.7).mean()
+        assert share == pytest.approx(expected, abs=0.01)

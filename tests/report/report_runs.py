@@ -15,6 +15,7 @@ from corpusforge.schema import (
     LANGUAGE,
     LEDGER,
     SECOND_LANGUAGE,
+    TWIN,
     VERDICT,
     tokens_schema,
 )
@@ -23,7 +24,7 @@ from corpusforge.shard import ShardWriter
 SIGNALS = [pa.field("words", pa.int64()), pa.field("dup_line_fraction", pa.float64())]
 ADDRESS = [DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")]
 STORED = pa.schema([*ADDRESS, *LANGUAGE, *SIGNALS, pa.field("candidate", pa.bool_())])
-LATER = [LEDGER.field(name) for name in ("edits", "chars", "words", "duplicate_of", "similarity")]
+LATER = [LEDGER.field(name) for name in ("edits", "cut", "chars", "words")] + TWIN
 # What is settled.
 MARKED = pa.schema([*DOCUMENT, *EXTRACTED, *VERDICT, *LANGUAGE, *SECOND_LANGUAGE, *LATER])
 

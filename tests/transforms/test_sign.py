@@ -27,7 +27,10 @@ OUTCOMES = ["kept", "kept", "dropped", "kept", "kept", "kept", "kept"]
 def batch(texts: list[str | None] = TEXTS, outcomes: list[str] = OUTCOMES) -> pa.RecordBatch:
     """Rows as a chain hands them to Sign."""
     ids = pa.array([bytes([row]) * 16 for row in range(len(texts))], pa.binary(16))
-    return pa.record_batch({"id": ids, "outcome": outcomes, "text": pa.array(texts, pa.string())})
+    columns = {"id": ids, "outcome": outcomes, "text": pa.array(texts, pa.string())}
+    columns |= {"source": [f"web/{row % 2}.jsonl" for row in range(len(texts))]}
+    columns |= {name: pa.nulls(len(texts), pa.string()) for name in ("source_id", "url")}
+    return pa.record_batch(columns)
 
 
 def test_columns() -> None:
@@ -66,3 +69,18 @@ def test_a_concatenation_is_signed_as_its_parts(cut: int) -> None:
     parts = pa.Table.from_batches([sign(whole.slice(0, cut)), sign(whole.slice(cut))])
     assert parts.combine_chunks().equals(pa.Table.from_batches([sign(whole)]).combine_chunks())
     assert whole.to_pydict() == before
+
+
+def test_protected_sources_and_scores_come_first() -> None:
+    """A label, a folder or a file is protected; then the score, then the length decides."""
+    texts = batch(["a b c", "a b", "a b c d", "a"], ["kept"] * 4)
+    scored = texts.append_column("score", pa.array([0.1, 0.2, None, 0.2]))
+
+    def order(**settings: object) -> list[int]:
+        ranks = Sign(**settings)(scored).column("dedup_rank").to_numpy()
+        return np.argsort(ranks, kind="stable").tolist()
+
+    assert order() == [2, 0, 1, 3]
+    assert order(quality="score") == [1, 3, 0, 2]
+    assert order(protect=("web/1.jsonl",)) == [1, 3, 2, 0]
+    assert order(protect=("web/",)) == order(protect=("web",)) == order(protect=("we",)) == order()

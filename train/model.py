@@ -322,12 +322,9 @@ class FeedForward(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         gated = spec.activation in ("swiglu", "geglu")
-        inner = spec.feed_forward or (
-            -(-spec.width * 8 // 3 // 32) * 32 if gated else 4 * spec.width
-        )
-        self.up = nn.Linear(spec.width, inner, bias=spec.bias)
-        self.gate = nn.Linear(spec.width, inner, bias=spec.bias) if gated else None
-        self.down = nn.Linear(inner, spec.width, bias=spec.bias)
+        self.up = nn.Linear(spec.width, spec.inner, bias=spec.bias)
+        self.gate = nn.Linear(spec.width, spec.inner, bias=spec.bias) if gated else None
+        self.down = nn.Linear(spec.inner, spec.width, bias=spec.bias)
         self.activation = ACTIVATIONS[spec.activation]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -30,6 +30,14 @@ class ModelSpec(Model):
     tied: bool = True
     init: Literal["normal", "xavier"] = "normal"
 
+    @property
+    def inner(self) -> int:
+        """Width inside the feed-forward part."""
+        gated = self.activation in ("swiglu", "geglu")
+        return self.feed_forward or (
+            -(-self.width * 8 // 3 // 32) * 32 if gated else 4 * self.width
+        )
+
     @model_validator(mode="after")
     def _shape(self) -> Self:
         heads, kv_heads = self.heads, self.kv_heads or self.heads

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from .bert import BERT
 from .family import Family
+from .gpt2 import GPT2
+from .llama import LLAMA, STARCODER2
 from .t5 import T5
 from .xlnet import XLNET
 
-FAMILIES: tuple[Family, ...] = (BERT, XLNET, T5)
+FAMILIES: tuple[Family, ...] = (BERT, XLNET, T5, GPT2, LLAMA, STARCODER2)
 
 __all__ = ["FAMILIES", "Family"]

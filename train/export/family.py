@@ -14,7 +14,10 @@ from corpusforge.tokenizer import Tokenizer
 
 
 class Name(NamedTuple):
-    """A tensor here and there; ``there`` and ``back`` turn its values where they differ."""
+    """A tensor here and there; ``there`` and ``back`` turn its values where they differ.
+
+    Those of one name there stand side by side in its last dimension, in their order, equally wide.
+    """
 
     ours: str
     theirs: str
@@ -24,7 +27,10 @@ class Name(NamedTuple):
 
 @dataclass(frozen=True)
 class Family:
-    """One class of transformers that takes the weights of one objective's models."""
+    """One class of transformers that takes the weights of one objective's models.
+
+    ``config`` raises SpecError for a model that the class has no place for.
+    """
 
     architecture: str  # the class of transformers
     model_type: str
@@ -33,6 +39,14 @@ class Family:
     copies: Mapping[str, str]  # tensors there that are others again: name -> name there
     config: Callable[[TrainSpec, int, Tokenizer], dict[str, Any]]  # spec, vocabulary -> config.json
     spec: Callable[[Mapping[str, Any]], dict[str, Any]]  # config.json -> values of a TrainSpec
+    base: str = ""  # how all names but the head's begin; folders of the bare stack leave it out
+
+    def tensors(self, spec: ModelSpec) -> dict[str, list[Name]]:
+        """What stands in each tensor there."""
+        found: dict[str, list[Name]] = {}
+        for name in self.names(spec):
+            found.setdefault(name.theirs, []).append(name)
+        return found
 
 
 def parts(name: str, theirs: str, *leaves: str) -> Iterator[Name]:
@@ -59,9 +73,9 @@ def only(config: Mapping[str, Any], **wanted: Any) -> None:
             raise InputError(f"{key} = {config[key]!r}", file="config.json", expected=repr(value))
 
 
-def activation(config: Mapping[str, Any], key: str) -> str:
+def activation(config: Mapping[str, Any], key: str, usual: str = "gelu") -> str:
     """Our name of the activation at ``key`` of a config.json."""
-    found = OURS.get(config.get(key, "gelu"))
+    found = OURS.get(config.get(key, usual))
     if found is None:
         raise InputError(f"{key} = {config[key]!r}", file="config.json", expected=" or ".join(OURS))
     return found

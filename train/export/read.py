@@ -19,7 +19,8 @@ from .. import checkpoint
 from ..objectives import check
 from . import FAMILIES, Family
 
-IGNORED = ("position_ids",)  # counters that old folders hold beside the weights
+# what old folders hold beside the weights
+IGNORED = ("position_ids", ".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 OLD = {".gamma": ".weight", ".beta": ".bias"}  # of LayerNorm, in folders made from TensorFlow
 
 
@@ -46,12 +47,19 @@ def read(folder: str) -> tuple[nn.Module, TrainSpec, Tokenizer]:
         )
     model = check(spec).build(spec, vocabulary)
     tensors = _tensors(Path(folder))
-    ours = {}
-    for name in family.names(spec.model):
-        theirs = tensors.pop(name.theirs, None)
-        if theirs is None:
-            raise InputError(f"tensor {name.theirs} is missing", file=folder)
-        ours[name.ours] = name.back(theirs).float()
+    if not any(name.startswith(family.base) for name in tensors):
+        tensors = {family.base + name: tensor for name, tensor in tensors.items()}
+    ours: dict[str, Tensor] = {}
+    for theirs, names in family.tensors(spec.model).items():
+        tensor = tensors.pop(theirs, None)
+        if tensor is None:
+            raise InputError(f"tensor {theirs} is missing", file=folder)
+        try:
+            pieces = tensor.tensor_split(len(names), -1) if len(names) > 1 else [tensor]
+            for name, piece in zip(names, pieces, strict=True):
+                ours[name.ours] = name.back(piece).float()
+        except (RuntimeError, IndexError):  # of too few dimensions
+            raise InputError(f"tensor {theirs} is {list(tensor.shape)}", file=folder) from None
     left = [name for name in tensors if name not in family.copies and not name.endswith(IGNORED)]
     if left:
         raise InputError(

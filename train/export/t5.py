@@ -75,14 +75,12 @@ def _config(spec: TrainSpec, vocabulary: int, tokenizer: Tokenizer) -> dict[str,
         spec, "T5ForConditionalGeneration", norm=["pre"], norm_kind=["rmsnorm"], bias=[False],
         position=["t5-bucket"], activation=list(_KINDS), tied=[True], kv_heads=[0, model.heads],
     )  # fmt: skip
-    gated = model.activation == "geglu"
-    inner = -(-model.width * 8 // 3 // 32) * 32 if gated else 4 * model.width
     pad = tokenizer.special("pad_token")
     return {
         "vocab_size": vocabulary,
         "d_model": model.width,
         "d_kv": model.width // model.heads,
-        "d_ff": model.feed_forward or inner,
+        "d_ff": model.inner,
         "num_layers": model.layers,
         "num_decoder_layers": model.layers,
         "num_heads": model.heads,

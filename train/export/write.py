@@ -7,43 +7,41 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 
-from corpusforge.errors import UsageError
+from corpusforge.errors import SpecError, UsageError
+from corpusforge.spec import TrainSpec
 from corpusforge.tokenizer import Tokenizer
 
 from ..restore import restore
-from . import FAMILIES
+from . import FAMILIES, Family
 
 
 def write(root: str, output: str) -> dict[str, Any]:
     """Write the newest checkpoint of a model folder to ``output``; ``rows`` are files written.
 
-    Raises UsageError where ``output`` is not empty or no family takes the model's objective, and
-    SpecError where the model has parts that the family has not.
+    Raises UsageError where ``output`` is not empty, and SpecError where no family has a place for
+    all parts of the model.
     """
     model, spec, _ = restore(Path(root))
-    family = next((one for one in FAMILIES if one.objective == spec.objective), None)
-    if family is None:
-        raise UsageError(
-            f"models of objective = '{spec.objective}' cannot be exported",
-            file=root,
-            expected=" or ".join(one.objective for one in FAMILIES),
-        )
     folder = Path(output)
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{output} is not empty", remedy="name an empty or a new folder")
     tokenizer = Tokenizer.load(f"{root}/tokenizer")
+    family, found = _family(spec, model.vocabulary, tokenizer)
     config = {
         "architectures": [family.architecture],
         "model_type": family.model_type,
         "torch_dtype": "float32",
-        **family.config(spec, model.vocabulary, tokenizer),
+        **found,
     }
     ours = model.state_dict()
-    theirs = {name.theirs: name.there(ours[name.ours]) for name in family.names(spec.model)}
+    tensors = {
+        theirs: torch.cat([name.there(ours[name.ours]) for name in names], -1).contiguous()
+        for theirs, names in family.tensors(spec.model).items()
+    }
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.contiguous() for name, tensor in theirs.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")
@@ -51,3 +49,17 @@ def write(root: str, output: str) -> dict[str, Any]:
     for file in files:
         shutil.copyfile(file, folder / file.name)
     return {"rows": len(files) + 2, "architecture": family.architecture, "output": output}
+
+
+def _family(
+    spec: TrainSpec, vocabulary: int, tokenizer: Tokenizer
+) -> tuple[Family, dict[str, Any]]:
+    """The first family that has a place for every part of a model, and its configuration."""
+    refusals = []
+    for family in FAMILIES:
+        if family.objective == spec.objective:
+            try:
+                return family, family.config(spec, vocabulary, tokenizer)
+            except SpecError as error:
+                refusals.append(str(error))
+    raise SpecError("; or ".join(refusals) or f"no class takes objective = '{spec.objective}'")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from corpusforge.kernels import encode
+from corpusforge.kernels import ranks
 from corpusforge.kernels.bpe import Learnt
 from corpusforge.kernels.pretokens import PATTERNS
 from corpusforge.spec import TokenizeSpec
@@ -20,7 +20,7 @@ class Own(NamedTuple):
 
     split: str
     form: str | None  # Unicode normal form, as Arrow names it
-    tables: encode.Tables
+    tables: ranks.Tables
 
 
 class NotOursError(Exception):
@@ -134,7 +134,7 @@ def recognize(document: Mapping[str, Any]) -> Own:
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
     pairs = [(left, right) for left, right in merges]
     try:
-        return Own(split, form, encode.tables(model["vocab"], pairs))
+        return Own(split, form, ranks.tables(model["vocab"], pairs))
     except KeyError as error:
         raise NotOursError(f"the vocabulary lacks {error}") from None
 

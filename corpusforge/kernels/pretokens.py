@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from corpusforge.errors import SpecError, nearest
-from corpusforge.kernels.jit import kernel
+from corpusforge.kernels.jit import inlined, kernel
+from corpusforge.kernels.letters import end_of_letters
 
 _CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
@@ -90,13 +91,13 @@ def windows(data: np.ndarray) -> np.ndarray:
     return np.ndarray((len(data) - 7,), dtype="<u8", buffer=data, strides=(1,))
 
 
-@kernel
+@inlined
 def wide(value: Any) -> int:
     """Return ``value`` as int64: a byte must not be shifted in eight bits."""
     return int(np.int64(value))
 
 
-@kernel
+@inlined
 def hash_of(words: np.ndarray, start: int, length: int) -> np.uint64:
     """Hash of ``length`` bytes from ``start``: multiply and fold, eight bytes at a time.
 
@@ -114,7 +115,7 @@ def hash_of(words: np.ndarray, start: int, length: int) -> np.uint64:
     return value ^ (value >> np.uint64(32))
 
 
-@kernel
+@inlined
 def same(words: np.ndarray, one: int, two: int, length: int) -> bool:
     """Whether ``length`` bytes of ``windows`` at ``one`` and at ``two`` are equal."""
     done = 0
@@ -126,7 +127,7 @@ def same(words: np.ndarray, one: int, two: int, length: int) -> bool:
     return True
 
 
-@kernel
+@inlined
 def flags_at(data: np.ndarray, position: int, table: np.ndarray) -> int:
     """Flags of the character at ``position``, plus 256 times its length in bytes."""
     lead = wide(data[position])
@@ -143,7 +144,7 @@ def flags_at(data: np.ndarray, position: int, table: np.ndarray) -> int:
     return wide(table[point]) | 1024
 
 
-@kernel
+@inlined
 def _run(data: np.ndarray, start: int, stop: int, table: np.ndarray, any_of: int) -> int:
     """End of the run of characters that have a flag of ``any_of``."""
     position = start
@@ -155,7 +156,7 @@ def _run(data: np.ndarray, start: int, stop: int, table: np.ndarray, any_of: int
     return position
 
 
-@kernel
+@inlined
 def _run_without(data: np.ndarray, start: int, stop: int, table: np.ndarray, none_of: int) -> int:
     """End of the run of characters that have no flag of ``none_of``."""
     position = start
@@ -167,7 +168,7 @@ def _run_without(data: np.ndarray, start: int, stop: int, table: np.ndarray, non
     return position
 
 
-@kernel
+@inlined
 def _contraction(data: np.ndarray, start: int, stop: int, either_case: bool) -> int:
     """Bytes of 's 't 're 've 'm 'll 'd at ``start``, else 0."""
     if start + 1 >= stop or data[start] != 0x27:
@@ -188,7 +189,7 @@ def _contraction(data: np.ndarray, start: int, stop: int, either_case: bool) -> 
     return 0
 
 
-@kernel
+@inlined
 def _spaces(data: np.ndarray, start: int, stop: int, table: np.ndarray, lines: bool) -> int:
     r"""End of ``\s*[\r\n]+|\s+(?!\S)|\s+`` (the first only with ``lines``) at a space."""
     position = start
@@ -209,7 +210,7 @@ def _spaces(data: np.ndarray, start: int, stop: int, table: np.ndarray, lines: b
     return position
 
 
-@kernel
+@inlined
 def _cased(data: np.ndarray, start: int, stop: int, table: np.ndarray, need_lower: bool) -> int:
     """End of UPPER* LOWER+ (``need_lower``) or of UPPER+ LOWER*, else ``start``."""
     position = start
@@ -227,7 +228,7 @@ def _cased(data: np.ndarray, start: int, stop: int, table: np.ndarray, need_lowe
     return end if position > start else start
 
 
-@kernel
+@inlined
 def _o200k_word(data: np.ndarray, start: int, stop: int, table: np.ndarray, found: int) -> int:
     """End of one of o200k's two word alternatives, else ``start``."""
     after = start + (found >> 8)
@@ -243,18 +244,21 @@ def _o200k_word(data: np.ndarray, start: int, stop: int, table: np.ndarray, foun
     return start
 
 
-@kernel
-def end_of_pretoken(data: np.ndarray, start: int, stop: int, table: np.ndarray, split: int) -> int:
-    """Return the end of the pre-token that begins at ``start`` < ``stop``, for a code of CODES."""
+@inlined
+def end_of_pretoken(
+    data: np.ndarray, words: np.ndarray, start: int, stop: int, table: np.ndarray, split: int
+) -> int:
+    """Return the end of the pre-token that begins at ``start`` < ``stop``, for a code of CODES.
+
+    ``words`` is from ``windows`` of ``data``.
+    """
     if split == _NONE:
         return stop
     if split != _WHITESPACE and split != _O200K:  # the common case: a word of ASCII letters
         first = start + 1 if data[start] == 0x20 else start
-        end = first
-        while end < stop and 0x61 <= (wide(data[end]) | 0x20) <= 0x7A:
-            end += 1
-        if end > first and (end == stop or data[end] < 0x80):
-            return end
+        end = end_of_letters(words, first, stop)
+        if end > first:
+            return end if end == stop or data[end] < 0x80 else _run(data, end, stop, table, LETTER)
     found = flags_at(data, start, table)
     after = start + (found >> 8)
     following = flags_at(data, after, table) if after < stop else 0
@@ -305,13 +309,18 @@ def end_of_pretoken(data: np.ndarray, start: int, stop: int, table: np.ndarray, 
 
 @kernel
 def _ends(
-    data: np.ndarray, offsets: np.ndarray, table: np.ndarray, split: int, out: np.ndarray
+    data: np.ndarray,
+    words: np.ndarray,
+    offsets: np.ndarray,
+    table: np.ndarray,
+    split: int,
+    out: np.ndarray,
 ) -> int:
     used = 0
     for row in range(len(offsets) - 1):
         position, stop = offsets[row], offsets[row + 1]
         while position < stop:
-            position = end_of_pretoken(data, position, stop, table, split)
+            position = end_of_pretoken(data, words, position, stop, table, split)
             out[used] = position
             used += 1
     return used
@@ -321,4 +330,4 @@ def ends(text: pa.Array, split: str) -> np.ndarray:
     """Return the ends (pre-tokens,) int64 of all pre-tokens, in bytes of the joined rows."""
     data, offsets = utf8(text)
     out = np.empty(len(data), dtype=np.int64)
-    return out[: _ends(data, offsets, classes(), code_of(split), out)]
+    return out[: _ends(data, windows(data), offsets, classes(), code_of(split), out)]

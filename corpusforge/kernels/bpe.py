@@ -90,9 +90,10 @@ def learn(
     min_frequency: int,
     prefix: str,
 ) -> Learnt:
-    """Learn merges over words of ``symbols``, ids of ``tokens``, cut by ``offsets`` (words + 1,).
+    """Learn merges over words of ``symbols``, int32 ids of ``tokens``, cut by ``offsets``.
 
-    ``prefix`` is taken off the right half when two tokens become one.
+    ``offsets`` is (words + 1,). ``symbols`` are changed. ``prefix`` is taken off the right half when
+    two tokens become one.
     """
     points = np.frombuffer("".join(tokens).encode("utf-32-le"), dtype="<u4").astype(np.int32)
     bounds = np.zeros(len(tokens) + 1, dtype=np.int64)
@@ -100,7 +101,7 @@ def learn(
     counts = np.array(counts, dtype=np.int64)
     assert len(counts) == len(offsets) - 1 and (not len(counts) or counts.min() > 0)
     pairs, points, bounds = merge_words(
-        np.array(symbols, dtype=np.int32),
+        symbols,
         offsets,
         counts,
         points,

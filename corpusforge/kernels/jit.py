@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -51,5 +51,5 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     A call with arrays passes seven values each, and numba counts their references atomically: in a
     hot loop that costs more than what a small function does.
     """
-    jit = numba.njit(cache=True, nogil=True, forceinline=True, _nrt=False)
-    return cast(Callable[P, R], jit(function))
+    flags: dict[str, Any] = {"forceinline": True, "_nrt": False}
+    return cast(Callable[P, R], numba.njit(cache=True, nogil=True, **flags)(function))

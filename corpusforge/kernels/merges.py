@@ -206,12 +206,14 @@ def merge_words(
     prefix: np.ndarray,
     vocab_size: int,
     least: int,
+    longest: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Merge the words of ``symbols`` (n,) int32, cut by ``offsets`` (words + 1,), in place.
 
     ``counts`` (words,) int64. ``points`` int32 and ``bounds`` int64 are the code points of the
     tokens known so far; ``prefix`` (code points) is taken off the right half of a new token.
-    ``least`` is the count of a pair below which it is not merged, at least 1.
+    ``least`` is the count of a pair below which it is not merged, at least 1; ``longest`` the most
+    symbols that a token may stand for.
     Returns pairs of ids (merges, 2) int64 by rank, and the points and bounds of all tokens.
     """
     nodes = np.empty((2 * len(symbols) + 64, 2), dtype=np.int32)  # what is not used costs nothing
@@ -243,6 +245,7 @@ def merge_words(
     right_sum = np.zeros(most, dtype=np.int64)
     left_head = np.full(most, -1, dtype=np.int64)
     right_head = np.full(most, -1, dtype=np.int64)
+    sizes = np.ones(most, dtype=np.int64)  # symbols that a token stands for
     lefts = np.empty(most, dtype=np.int64)
     rights = np.empty(most, dtype=np.int64)
 
@@ -284,6 +287,7 @@ def merge_words(
             new = tokens
             strings[slot] = tokens
             tokens += 1
+        sizes[new] = sizes[left] + sizes[right]
         if made == len(merges):
             merges = np.concatenate((merges, merges))
         merges[made, 0], merges[made, 1] = left, right
@@ -334,7 +338,8 @@ def merge_words(
                 used += _add(pairs, beside << 32 | left, -left_sum[beside])
             else:
                 _lose(pairs, beside << 32 | left, left_sum[beside])
-            if keep_all or beside == new or left_sum[beside] >= least:
+            fits = sizes[beside] + sizes[new] <= longest
+            if fits and (keep_all or beside == new or left_sum[beside] >= least):
                 used += _add(pairs, beside << 32 | new, left_sum[beside])
         for index in range(some_right):
             beside = rights[index]
@@ -342,7 +347,8 @@ def merge_words(
                 used += _add(pairs, right << 32 | beside, -right_sum[beside])
             else:
                 _lose(pairs, right << 32 | beside, right_sum[beside])
-            if keep_all or beside == left or right_sum[beside] >= least:
+            fits = sizes[beside] + sizes[new] <= longest
+            if fits and (keep_all or beside == left or right_sum[beside] >= least):
                 used += _add(pairs, new << 32 | beside, right_sum[beside])
 
         if waiting + some_left + some_right > len(heap):

@@ -26,7 +26,7 @@ _CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 
-PATTERNS = {
+_BASE = {
     "none": "",  # a document is one pre-token
     "whitespace": r" ?\S+|\s+(?!\S)|\s+",
     "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
@@ -38,8 +38,55 @@ PATTERNS = {
     rf"|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTION}?"
     rf"|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACES}",
 }
-CODES = {name: code for code, name in enumerate(PATTERNS)}
-_NONE, _WHITESPACE, _GPT2, _LLAMA3, _QWEN2, _O200K = range(6)
+_NUMBERS = (r"\p{N}{1,3}|", r" ?\p{N}+|", r"\p{N}|")  # how the splits cut numbers
+_DIGITS = {1: r"\p{N}|", 3: r"\p{N}{1,3}|"}
+
+
+def _limited(split: str, digits: int) -> str | None:
+    """The expression with numbers in pieces of at most ``digits``, if it cuts numbers at all."""
+    rule = next((rule for rule in _NUMBERS if rule in _BASE[split]), None)
+    return rule and _BASE[split].replace(rule, _DIGITS[digits])
+
+
+def _all() -> dict[str, str]:
+    found = dict(_BASE)
+    for name in _BASE:
+        for digits in _DIGITS:
+            pattern = _limited(name, digits)
+            if pattern and pattern not in found.values():
+                found[f"{name}/{digits}"] = pattern
+    return found
+
+
+PATTERNS = _all()  # by name, and by name/digits
+
+
+def with_digits(split: str, digits: int) -> str:
+    """Name of ``split`` with numbers in pieces of at most ``digits``: 1, 3, or 0 as it has them.
+
+    Raises SpecError for a split that does not cut numbers.
+    """
+    if not digits:
+        return split
+    pattern = _limited(split, digits)
+    if pattern is None:
+        raise SpecError(
+            f"the split '{split}' does not cut numbers", remedy="set digits=0, or another split"
+        )
+    return next(name for name, known in PATTERNS.items() if known == pattern)
+
+
+_NONE, _WHITESPACE, _GPT2, _LLAMA3, _O200K = range(5)
+_KINDS = {"none": 0, "whitespace": 1, "gpt2": 2, "llama3": 3, "qwen2": 3, "o200k": 4}
+_MOST = {"llama3": 3, "qwen2": 1, "o200k": 3}  # digits of a piece; of gpt2 any number
+
+
+def _code(name: str) -> int:
+    base, _, digits = name.partition("/")
+    return _KINDS[base] | (int(digits) if digits else _MOST.get(base, 0)) << 3
+
+
+CODES = {name: _code(name) for name in PATTERNS}
 
 # Flags of a code point. Marks have UPPER and LOWER without LETTER, as o200k wants them.
 SPACE, NUMBER, LETTER, UPPER, LOWER, NEWLINE = 1, 2, 4, 8, 16, 32
@@ -53,7 +100,7 @@ _SHIFT = np.uint64(29)
 def code_of(split: str) -> int:
     """Return the scanner's code of ``split``; raises SpecError that names the nearest one."""
     if split not in CODES:
-        raise SpecError(f"no split is called '{split}'", remedy=nearest(split, CODES))
+        raise SpecError(f"no split is called '{split}'", remedy=nearest(split, _BASE))
     return CODES[split]
 
 
@@ -252,6 +299,8 @@ def end_of_pretoken(
 
     ``words`` is from ``windows`` of ``data``.
     """
+    most = split >> 3  # digits, 0 for any number
+    split &= 7
     if split == _NONE:
         return stop
     if split != _WHITESPACE and split != _O200K:  # the common case: a word of ASCII letters
@@ -282,9 +331,9 @@ def end_of_pretoken(
         if prefix and following & LETTER:
             return _run(data, after, stop, table, LETTER)
     if found & NUMBER:
-        if split == _GPT2:
+        if most == 0:
             return _run(data, after, stop, table, NUMBER)
-        if split == _QWEN2 or not following & NUMBER:
+        if most == 1 or not following & NUMBER:
             return after
         after += following >> 8
         following = flags_at(data, after, table) if after < stop else 0
@@ -293,7 +342,7 @@ def end_of_pretoken(
     if not found & SPACE:
         end = _run_without(data, after, stop, table, SPACE | LETTER | NUMBER)
     elif data[start] == 0x20 and following and not following & SPACE:
-        if following & NUMBER and split == _GPT2:
+        if following & NUMBER and split == _GPT2 and most == 0:
             return _run(data, after, stop, table, NUMBER)
         if not following & (LETTER | NUMBER):
             end = _run_without(data, after, stop, table, SPACE | LETTER | NUMBER)

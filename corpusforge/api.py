@@ -257,13 +257,20 @@ def verify(run: str) -> dict[str, Any]:
 def export(
     run: str, output: str | None = None, *, to: tuple[str, str] | None = None
 ) -> dict[str, Any]:
-    """Write the kept documents of a run to ``output``, or a tokenizer to a Hugging Face folder."""
+    """Write the kept documents of a run to ``output``, or a tokenizer or its tokens elsewhere.
+
+    ``to`` is a format (hf, megatron, nanogpt, hf-dataset) and a folder.
+    """
     from corpusforge import export as exports
+    from corpusforge import export_tokens
 
     if to is not None:
         kind, folder = to
+        if kind in export_tokens.KINDS:
+            return export_tokens.export(run, kind, folder)
         if kind != "hf":
-            raise UsageError(f"--to {kind}", expected="--to hf DIR")
+            known = ("hf", *export_tokens.KINDS)
+            raise UsageError(f"--to {kind}", expected=", ".join(known), remedy=nearest(kind, known))
         return exports.tokenizer(run, folder)
     if output is None:
         raise UsageError("no output", remedy=f"e.g. forge export {run} -o corpus.jsonl.gz")

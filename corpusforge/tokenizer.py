@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +24,8 @@ from corpusforge.engines import Engine, GigatokenEngine, LibraryEngine, OwnEngin
 from corpusforge.errors import InputError, RunError, SpecError
 from corpusforge.kernels.bpe import byte_characters, train_bpe, train_characters, train_wordpiece
 from corpusforge.kernels.counts import Counted, count_batch
-from corpusforge.kernels.pretokens import ends, with_digits
+from corpusforge.kernels.pretokens import ends, utf8, with_digits
+from corpusforge.kernels.spelling import spells
 from corpusforge.spec import TokenizeSpec
 from corpusforge.tokenizer_json import (
     FORMS,
@@ -160,6 +161,8 @@ class Tokenizer:
         words, numbers = counts.column("word"), counts.column("count")
         if spec.algo == "unigram":
             model = train_unigram(words, numbers, spec.vocab_size, spec.specials)
+            known = {piece for piece, _ in model.pieces}
+            _unspelled([n for n in [*spec.specials, "<0x00>"] if not known.issuperset(n)], spec)
             return cls(unigram_document(model.pieces, spec), model=model.file)
         if spec.algo == "wordpiece":
             words, numbers = _without_spaces(words, numbers)
@@ -269,6 +272,29 @@ class Tokenizer:
         pieces = self._bytes
         return b"".join([pieces[int(number)] for number in ids]).decode("utf-8", "replace")
 
+    def round_trips(self, text: pa.Array, ids: pa.LargeListArray) -> np.ndarray | None:
+        """Tell of each row whether ``ids`` give its (normalized) text back: (rows,) bool.
+
+        None where they cannot be meant to: WordPiece drops white space.
+        """
+        if self._own is not None:
+            data, offsets = utf8(normalized(text, self._own.form))
+            values = ids.values.to_numpy().astype(np.int32)
+            return spells(values, ids.offsets.to_numpy(), *self._spelled, data, offsets)
+        if self._json["model"].get("type") not in ("BPE", "Unigram"):
+            return None
+        found = self.library.decode_batch(ids.to_pylist(), skip_special_tokens=True)
+        change = self.library.normalizer
+        wanted = [change.normalize_str(row) if change else row for row in text.to_pylist()]
+        return np.array([one == two for one, two in zip(found, wanted, strict=True)], dtype=bool)
+
+    @cached_property
+    def _spelled(self) -> tuple[np.ndarray, np.ndarray]:
+        """The bytes of all tokens by id in one array, and where each begins."""
+        pieces = [self._bytes.get(number, b"") for number in range(self.vocab_size)]
+        cuts = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
+        return np.frombuffer(b"".join(pieces), dtype=np.uint8), cuts
+
     @cached_property
     def library(self) -> tokenizers.Tokenizer:
         """The same tokenizer in the Hugging Face library, special tokens in text as plain text."""
@@ -315,8 +341,13 @@ def _check(spec: TokenizeSpec) -> None:
             f"a {spec.algo} tokenizer needs the special token '{unknown}'",
             remedy="add it to special_tokens, or use a shipped spec, e.g. --spec wordpiece-30k",
         )
-    pieces = ["<0x00>"] if spec.algo == "unigram" else []
-    for name in [*names, *pieces]:
+    if spec.algo == "wordpiece":
+        _unspelled(names, spec)
+
+
+def _unspelled(names: Sequence[str], spec: TokenizeSpec) -> None:
+    """Raise SpecError for a name that the split leaves whole, so that its model would find it."""
+    for name in names:
         if len(ends(pa.array([name]), with_digits(spec.split, spec.digits))) == 1:
             raise SpecError(
                 f"the split '{spec.split}' leaves {name!r} whole, so text could spell it",

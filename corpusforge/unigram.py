@@ -19,10 +19,11 @@ import pyarrow.compute as pc
 import sentencepiece
 
 from corpusforge.errors import SpecError
-from corpusforge.kernels.bpe import code_points
+from corpusforge.kernels.bpe import byte_pieces, code_points
 from corpusforge.kernels.substrings import weighted_substrings
 
 SPACE = "▁"  # stands for a space in a piece
+NEVER = -1000.0  # of a piece that text must not spell: its letters one by one are likelier
 MOST_SEEDS = 1_000_000  # as SentencePiece's own
 _NOT_A_LINE = "[\\x00-\\x1f\\x{85}\\x{2028}\\x{2029}" + SPACE + "]"  # bytes at encoding
 
@@ -66,6 +67,7 @@ def train_unigram(
                 unk_id=special_tokens.index("<unk>"),
                 unk_piece="<unk>",
                 control_symbols=[token for token in special_tokens if token != "<unk>"],
+                required_chars="".join(sorted({*"<0x>", *"".join(special_tokens)})),
                 bos_id=-1,
                 eos_id=-1,
                 pad_id=-1,
@@ -80,7 +82,8 @@ def train_unigram(
     file = _without_paths(model.getvalue())
     learnt = sentencepiece.SentencePieceProcessor(model_proto=file)
     pieces = [(learnt.id_to_piece(id_), learnt.get_score(id_)) for id_ in range(len(learnt))]
-    return Unigram(pieces, file)
+    fixed = {*special_tokens, *byte_pieces()}
+    return Unigram([(name, NEVER if name in fixed else score) for name, score in pieces], file)
 
 
 def _write_lines(path: Path, words: Any, counts: Any) -> None:

@@ -58,8 +58,8 @@ def weighted_substrings(
 
 def _mixed(values: np.ndarray) -> np.ndarray:
     values = (values ^ (values >> _FOLD)) * _BASE
-    return values ^ (values >> _FOLD)
+    return np.asarray(values ^ (values >> _FOLD))
 
 
 def _text(points: np.ndarray) -> str:
-    return str(points.tobytes(), "utf-32-le")
+    return bytes(points).decode("utf-32-le")

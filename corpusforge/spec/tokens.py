@@ -16,7 +16,11 @@ _OF_ALGORITHM: dict[str, dict[str, Any]] = {
         "normalizer": "nfc",
         "special_tokens": ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
     },
-    "unigram": {"normalizer": "nfkc", "special_tokens": ["<pad>", "</s>", "<unk>"]},
+    "unigram": {
+        "split": "whitespace",
+        "normalizer": "nfkc",
+        "special_tokens": ["<pad>", "</s>", "<unk>"],
+    },
 }
 
 

@@ -71,7 +71,7 @@ def likely_repeated(keys: np.ndarray, places: np.ndarray, count: int) -> int:
     for index in range(count):
         slot = keys[index] >> shift
         keys[left], places[left] = keys[index], places[index]
-        left += np.int64(again[np.int64(slot >> np.uint64(6))] >> (slot & np.uint64(63)) & _ONE)
+        left += int(again[np.int64(slot >> np.uint64(6))] >> (slot & np.uint64(63)) & _ONE)
     return left
 
 

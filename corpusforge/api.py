@@ -350,11 +350,14 @@ def export(
     return exports.corpus(run, output)
 
 
-def report(run: str) -> str:
-    """Write ``report.html`` of a run; returns its path."""
+def report(run: str, compare: Sequence[str] = ()) -> str:
+    """Write ``report.html`` of a run; returns its path.
+
+    ``compare`` names tokenizers that a tokenize run is set beside.
+    """
     from corpusforge import report as reports
 
-    return reports.write(run)
+    return reports.write(run, compare)
 
 
 def kind(run: str) -> str:

@@ -83,18 +83,21 @@ def export(
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True)
+@click.option(
+    "--compare", multiple=True, metavar="TOKENIZER", help="Set a tokenize run beside this one."
+)
 @common
-def report(runs: tuple[str, ...], as_json: bool, **given: Any) -> None:
+def report(runs: tuple[str, ...], compare: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Write report.html of one or several runs: funnel, drops by rule, histograms, loss.
 
     Of two clean runs, difference.html in the second one sets them side by side.
 
-    Example: forge report run/clean
+    Example: forge report run/tok --compare other/tokenizer.json
     """
     refuse("report", given)
     from corpusforge import api
 
-    written = [api.report(run) for run in runs]
+    written = [api.report(run, compare) for run in runs]
     if len(runs) == 2 and all(api.kind(run) == "clean" for run in runs):
         written.append(api.compare(*runs))
     answer(as_json, {"reports": written}, "\n".join(written))

@@ -14,6 +14,7 @@ from report_runs import (
     READ,
     document,
     identity,
+    reason,
     usual,
     write_clean,
     write_model,
@@ -156,6 +157,32 @@ def test_failures_languages_copies_sources(root):
     groups = rows(page, "Largest groups of copies")
     assert groups["https://host1.example/1"] == [identity(1).hex(), "1"] and len(groups) == 2
     assert [dd.text() for dd in page.css("#copies dd")] == ["1", "1"]
+    assert rows(page, "Groups by size") == {"2 to 3": ["2", "2"]}
+
+
+def test_formats_and_times(root):
+    """Types of what was read and of what was refused; times of all goes of the run, not older."""
+    made = [
+        document(1, meta='{"mime": "text/html", "status": 200}', charset="utf-8"),
+        document(2, "dropped", "rules", [FEW], meta='{"mime":"text/html"}', charset="cp1252"),
+        document(3, "dropped", "read", [reason("mime", "mime")], detail="a/b<i>", text=None),
+    ]
+    write_clean(root, made)
+    events = [
+        {"event": "stage", "stage": "old", "seconds": 9, "documents": 1, "bytes": 0},
+        {"event": "start"},
+        {"event": "stage", "stage": "documents", "seconds": 2, "documents": 8, "bytes": 4000000},
+        {"event": "continue"},
+        {"event": "stage", "stage": "documents", "seconds": 2, "documents": 4, "bytes": 0},
+    ]
+    lines = [*map(json.dumps, events), '{"event": "sta']
+    Path(root, "log.jsonl").write_text("\n".join(lines))
+    page = read(root)
+    types = rows(page, "Documents by media type of the answer")
+    assert types["text/html"][:3] == ["1", "1", "0"] and types["a/b<i>"][:3] == ["0", "1", "0"]
+    charsets = rows(page, "Documents by charset they were read in")
+    assert charsets["utf-8"][:3] == ["1", "0", "0"] and charsets["cp1252"][:3] == ["0", "1", "0"]
+    assert rows(page, "Time by stage") == {"documents": ["4", "12", "3", "4,000,000", "1", "1"]}
 
 
 def test_signals_have_their_cuts(root):

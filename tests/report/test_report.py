@@ -191,9 +191,9 @@ def test_signals_have_their_cuts(root):
     figures = {f.css_first(".title").text(): f for f in page.css("#signals figure")}
     assert set(figures) == {"language_score", "words", "dup_line_fraction"}
     measured = sum(one["text"] is not None for one in usual())
-    for reason, cut in ((FEW, ">= 50"), (DUP, "<= 0.3")):
-        share = 100 * sum(reason in (one["reasons"] or []) for one in usual()) / measured
-        caption = figures[reason["signal"]].css_first("figcaption").text()
+    for why, cut in ((FEW, ">= 50"), (DUP, "<= 0.3")):
+        share = 100 * sum(why in (one["reasons"] or []) for one in usual()) / measured
+        caption = figures[why["signal"]].css_first("figcaption").text()
         assert f"kept when {cut}; cuts {share:.1f}\u00a0%" in caption
     assert figures["words"].css_first("svg") is not None
     label = figures["words"].css_first("[role=img]").attributes["aria-label"]
@@ -345,6 +345,24 @@ def test_two_runs_side_by_side(tmp_path):
     tok = write_tokens(str(tmp_path / "tok"), [("en", 1, 1)])
     with pytest.raises(RunError, match="tokenize run"):
         report.compare(a, tok)
+
+
+def test_two_trainings_and_two_tokenizers_side_by_side(tmp_path):
+    """Figures of both manifests and their changes; losses at steps that both runs did."""
+    for name, lower in (("a", 0.0), ("b", 0.5)):
+        (tmp_path / name).mkdir()
+        records = [{**one, "loss": one["loss"] - lower} for one in LOSSES]
+        write_model(tmp_path / name, records[: 600 if name == "a" else 400], last_loss=3 - lower)
+    a, b = (str(tmp_path / name) for name in "ab")
+    page = LexborHTMLParser(Path(report.compare(a, b)).read_text(encoding="utf-8"))
+    inert(page)
+    assert rows(page, "Figures of both runs")["last loss"] == ["3", "2.5", "-0.5"]
+    losses = rows(page, "Loss at the same steps")
+    assert {"1", "400"} <= losses.keys() and len(losses) == 20
+    assert {cells[-1] for cells in losses.values()} == {"-0.5"}
+    one, two = (write_tokens(str(tmp_path / f"tok{n}"), [("en", n, 4)] * n) for n in (1, 2))
+    page = LexborHTMLParser(Path(report.compare(one, two)).read_text(encoding="utf-8"))
+    assert rows(page, "Figures of both runs")["tokens"] == ["1", "4", "3"]
 
 
 def test_without_the_extra_only_the_plots_are_missing(root):

@@ -328,14 +328,20 @@ def verify(run: str) -> dict[str, Any]:
 def export(
     run: str, output: str | None = None, *, to: tuple[str, str] | None = None
 ) -> dict[str, Any]:
-    """Write the kept documents of a run to ``output``, or a tokenizer or model for Hugging Face."""
+    """Write the kept documents of a run to ``output``, or a tokenizer, tokens or model elsewhere.
+
+    ``to`` is a format (hf, megatron, nanogpt, hf-dataset) and a folder.
+    """
     from corpusforge import export as exports
-    from corpusforge import manifest
+    from corpusforge import export_tokens, manifest
 
     if to is not None:
         kind, folder = to
+        if kind in export_tokens.KINDS:
+            return export_tokens.export(run, kind, folder)
         if kind != "hf":
-            raise UsageError(f"--to {kind}", expected="--to hf DIR")
+            known = ("hf", *export_tokens.KINDS)
+            raise UsageError(f"--to {kind}", expected=", ".join(known), remedy=nearest(kind, known))
         if manifest.read(run, "tokenize", "train").kind == "train":
             return dict(load_part("train.export.write").write(run, folder))
         return exports.tokenizer(run, folder)

@@ -42,7 +42,7 @@ OURS = (  # all that forge writes into a run folder; nothing else in it is ever 
     *BEGUN,
     *("plan.json", "report.html", "metrics.jsonl", "counts.parquet", "corpus", "dropped"),
     *("ledger", "signals", "dedup", "work", "progress", "counts", "tokens", "tokenizer", "plans"),
-    *("lookup", "difference.html", "log.jsonl", "spec.toml", "lock.json"),
+    *("lookup", "difference.html", "log.jsonl", "spec.toml", "lock.json", "sweep"),
 )
 TEMPORARY = re.compile(r"\.tmp(-\w+)?$")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,11 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tokenizers
 
-from corpusforge.errors import InputError, SpecError
-from corpusforge.kernels import encode
-from corpusforge.kernels.bpe import byte_characters, train_bpe, train_wordpiece
+from corpusforge.engines import Engine, GigatokenEngine, LibraryEngine, OwnEngine, normalized
+from corpusforge.errors import InputError, RunError, SpecError
+from corpusforge.kernels.bpe import byte_characters, train_bpe, train_characters, train_wordpiece
 from corpusforge.kernels.counts import Counted, count_batch
-from corpusforge.kernels.pretokens import CODES, ends, utf8
+from corpusforge.kernels.pretokens import ends, utf8, with_digits
+from corpusforge.kernels.spelling import spells
 from corpusforge.spec import TokenizeSpec
 from corpusforge.tokenizer_json import (
     FORMS,
@@ -51,28 +52,39 @@ _ROLES = {
     "[MASK]": "mask_token",
 }
 BYTE_SPACE = "Ġ"  # a space in a byte-level vocabulary
+MODEL = "spiece.model"
 _ENDS = ("eos_token", "sep_token")  # the role that ends a document, in order of preference
+
+
+_ONLY = {  # settings that some algorithms have
+    "alphabet": ("bpe",),
+    "max_alphabet": ("bpe",),
+    "sweep": ("bpe",),
+    "max_token_length": ("bpe", "wordpiece"),
+}
 
 
 def count(text: pa.Array, spec: TokenizeSpec) -> Counted:
     """Count the pre-tokens of ``text`` (string, rows) as ``spec`` normalizes and splits them."""
-    return count_batch(_normal(text, FORMS.get(spec.normalizer)), spec.split, spec.max_word_bytes)
-
-
-def _normal(text: pa.Array, form: str | None) -> pa.Array:
-    """Normalize rows as the library does (Arrow's own NFC decomposes, in 25.0)."""
-    if form is None:
-        return text
-    change = getattr(tokenizers.normalizers, form)().normalize_str
-    return pa.array([row and change(row) for row in text.to_pylist()], text.type)
+    split = with_digits(spec.split, spec.digits)
+    return count_batch(normalized(text, FORMS.get(spec.normalizer)), split, spec.max_word_bytes)
 
 
 class Tokenizer:
     """A tokenizer.json and what encodes with it; equal documents behave and digest equally."""
 
-    def __init__(self, document: bytes, config: Mapping[str, Any] | None = None, file: str = ""):
-        """Take a tokenizer.json; ``config`` is the tokenizer_config.json, which names roles."""
-        self.document = document
+    def __init__(
+        self,
+        document: bytes,
+        config: Mapping[str, Any] | None = None,
+        file: str = "",
+        model: bytes | None = None,
+    ):
+        """Take a tokenizer.json; ``config`` is the tokenizer_config.json, which names roles.
+
+        ``model`` is the same tokenizer as SentencePiece writes it.
+        """
+        self.document, self._model = document, model
         try:
             self._json: dict[str, Any] = json.loads(document)
             vocab = self._json["model"]["vocab"]
@@ -101,7 +113,44 @@ class Tokenizer:
             self._own = recognize(self._json)
         except NotOursError as reason:
             self.why = str(reason)
-        self._caches: list[encode.Cache] = []
+        self.engine = "own" if self._own else "tokenizers"
+        self._encode: Engine | None = None
+
+    def use(self, engine: str) -> None:
+        """Encode with ``own``, ``gigatoken`` or ``tokenizers`` from now on.
+
+        Where the own kernel does not serve, ``own`` means the library, and ``why`` says why not.
+        Raises ExtraMissing without the package, SpecError for a tokenizer that it does not serve.
+        """
+        if engine == "gigatoken":
+            self._encode = GigatokenEngine(self.document)
+        else:
+            self._encode = None
+        self.engine = "tokenizers" if engine == "own" and not self._own else engine
+
+    def check(self, text: pa.Array) -> None:
+        """Raise RunError unless the engine gives the ids of the tokenizers library for ``text``."""
+        if self.engine == "tokenizers" or not len(text):
+            return
+        found, offsets = self._engine(text, None)
+        wanted, bounds = LibraryEngine(self.library)(text, None)
+        if np.array_equal(offsets, bounds) and np.array_equal(found, wanted):
+            return
+        lists = [np.split(ids, at[1:-1]) for ids, at in ((found, offsets), (wanted, bounds))]
+        pairs = enumerate(zip(*lists, strict=True))
+        row = next(number for number, (one, two) in pairs if not np.array_equal(one, two))
+        raise RunError(
+            f"the engine '{self.engine}' gives other ids than the tokenizers library",
+            record=row,
+            remedy="set engine=tokenizers, and report it with this text",
+        )
+
+    @property
+    def _engine(self) -> Engine:
+        if self._encode is None:
+            own = self._own if self.engine == "own" else None
+            self._encode = OwnEngine(own) if own else LibraryEngine(self.library)
+        return self._encode
 
     @classmethod
     def train(cls, counts: pa.Table, spec: TokenizeSpec) -> Tokenizer:
@@ -112,20 +161,21 @@ class Tokenizer:
         _check(spec)
         words, numbers = counts.column("word"), counts.column("count")
         if spec.algo == "unigram":
-            model = train_unigram(words, numbers, spec.vocab_size, spec.special_tokens)
-            return cls(unigram_document(model, spec))
+            model = train_unigram(words, numbers, spec.vocab_size, spec.specials)
+            known = {piece for piece, _ in model.pieces}
+            _unspelled([n for n in [*spec.specials, "<0x00>"] if not known.issuperset(n)], spec)
+            return cls(unigram_document(model.pieces, spec), model=model.file)
         if spec.algo == "wordpiece":
             words, numbers = _without_spaces(words, numbers)
-        learn = train_wordpiece if spec.algo == "wordpiece" else train_bpe
-        learnt = learn(
-            words,
-            numbers.to_numpy(),
-            spec.vocab_size,
-            spec.min_frequency,
-            spec.special_tokens,
-        )
-        make = wordpiece_document if spec.algo == "wordpiece" else bpe_document
-        return cls(make(learnt, spec))
+        amounts = numbers.to_numpy()
+        limits = spec.vocab_size, spec.min_frequency, spec.specials, spec.max_token_length
+        if spec.algo == "wordpiece":
+            return cls(wordpiece_document(train_wordpiece(words, amounts, *limits), spec))
+        if spec.alphabet == "characters":
+            learnt = train_characters(words, amounts, *limits, spec.max_alphabet)
+        else:
+            learnt = train_bpe(words, amounts, *limits)
+        return cls(bpe_document(learnt, spec))
 
     @classmethod
     def load(cls, path: str) -> Tokenizer:
@@ -145,11 +195,14 @@ class Tokenizer:
             config = None
         except ValueError as error:
             raise InputError(f"not JSON: {error}", file=f"{folder}/tokenizer_config.json") from None
-        return cls(document, config, str(path))
+        model = f"{folder}/{MODEL}"
+        return cls(
+            document, config, str(path), system.cat_file(model) if system.exists(model) else None
+        )
 
     @property
     def files(self) -> dict[str, bytes]:
-        """The three files of a saved tokenizer by name."""
+        """The files of a saved tokenizer by name: three, and SentencePiece's where it has one."""
         roles = {role: self._roles[role] for role in sorted(self._roles)}
         config = {
             "added_tokens_decoder": {
@@ -164,6 +217,7 @@ class Tokenizer:
             "tokenizer.json": self.document,
             "tokenizer_config.json": _pretty(config),
             "special_tokens_map.json": _pretty(roles),
+            **({MODEL: self._model} if self._model else {}),
         }
 
     def save(self, folder: str) -> None:
@@ -177,11 +231,6 @@ class Tokenizer:
     def digest(self) -> str:
         """The sha256 (hex) of the tokenizer.json."""
         return hashlib.sha256(self.document).hexdigest()
-
-    @property
-    def engine(self) -> str:
-        """What encodes: ``own`` or ``tokenizers``."""
-        return "own" if self._own else "tokenizers"
 
     @cached_property
     def vocab_size(self) -> int:
@@ -240,20 +289,7 @@ class Tokenizer:
                 expected=f"one of {', '.join(n for n, r in _ROLES.items() if r in _ENDS)}",
                 remedy="add it to special_tokens",
             )
-        if self._own is None:
-            ids, offsets = self._by_library(text, self.eot if end else None)
-        else:
-            cache = self._caches.pop() if self._caches else encode.new_cache()
-            data, bounds = utf8(_normal(text, self._own.form))
-            ids, offsets = encode.encode(
-                data,
-                bounds,
-                CODES[self._own.split],
-                self._own.tables,
-                cache,
-                self.eot if end else None,
-            )
-            self._caches.append(cache)
+        ids, offsets = self._engine(text, self.eot if end else None)
         values = pa.array(ids.astype(np.uint16 if self.width == 16 else np.uint32))
         return pa.LargeListArray.from_arrays(pa.array(offsets), values)
 
@@ -264,22 +300,35 @@ class Tokenizer:
         pieces = self._bytes
         return b"".join([pieces[int(number)] for number in ids]).decode("utf-8", "replace")
 
+    def round_trips(self, text: pa.Array, ids: pa.LargeListArray) -> np.ndarray | None:
+        """Tell of each row whether ``ids`` give its (normalized) text back: (rows,) bool.
+
+        None where they cannot be meant to: WordPiece drops white space.
+        """
+        if self._own is not None:
+            data, offsets = utf8(normalized(text, self._own.form))
+            values = ids.values.to_numpy().astype(np.int32)
+            return spells(values, ids.offsets.to_numpy(), *self._spelled, data, offsets)
+        if self._json["model"].get("type") not in ("BPE", "Unigram"):
+            return None
+        found = self.library.decode_batch(ids.to_pylist(), skip_special_tokens=True)
+        change = self.library.normalizer
+        wanted = [change.normalize_str(row) if change else row for row in text.to_pylist()]
+        return np.array([one == two for one, two in zip(found, wanted, strict=True)], dtype=bool)
+
+    @cached_property
+    def _spelled(self) -> tuple[np.ndarray, np.ndarray]:
+        """The bytes of all tokens by id in one array, and where each begins."""
+        pieces = [self._bytes.get(number, b"") for number in range(self.vocab_size)]
+        cuts = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
+        return np.frombuffer(b"".join(pieces), dtype=np.uint8), cuts
+
     @cached_property
     def library(self) -> tokenizers.Tokenizer:
         """The same tokenizer in the Hugging Face library, special tokens in text as plain text."""
         found = tokenizers.Tokenizer.from_str(self.document.decode("utf-8"))
         found.encode_special_tokens = True
         return found
-
-    def _by_library(self, text: pa.Array, end: int | None) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.library.encode_batch_fast(
-            text.fill_null("").to_pylist(), add_special_tokens=False
-        )
-        tail = [] if end is None else [end]
-        parts = [np.array([*row.ids, *tail], dtype=np.int32) for row in rows]
-        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
-        np.cumsum([len(part) for part in parts], out=offsets[1:])
-        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32), offsets
 
     @cached_property
     def _bytes(self) -> dict[int, bytes]:
@@ -293,8 +342,8 @@ class Tokenizer:
 
 
 def _check(spec: TokenizeSpec) -> None:
-    """Raise SpecError where special tokens, split and vocabulary size do not go together."""
-    names = spec.special_tokens
+    """Raise SpecError where values of a spec do not go together."""
+    names = spec.specials
     for name in names:
         if names.count(name) > 1 or len(name) < 2:
             raise SpecError(
@@ -306,6 +355,12 @@ def _check(spec: TokenizeSpec) -> None:
             f"'vocab_size' = {spec.vocab_size} has no room for 256 bytes and the special tokens",
             remedy=f"set vocab_size to {256 + len(names)} or more",
         )
+    if spec.max_token_length == 1:
+        raise SpecError("'max_token_length' = 1 leaves nothing to merge", expected="0 or 2 or more")
+    for key, needs in _ONLY.items():
+        if getattr(spec, key) != TokenizeSpec.model_fields[key].default and spec.algo not in needs:
+            raise SpecError(f"'{key}' does not apply to {spec.algo}", expected=" or ".join(needs))
+    with_digits(spec.split, spec.digits)
     unknown = {"wordpiece": "[UNK]", "unigram": "<unk>"}.get(spec.algo)
     if unknown is None:
         return
@@ -314,8 +369,14 @@ def _check(spec: TokenizeSpec) -> None:
             f"a {spec.algo} tokenizer needs the special token '{unknown}'",
             remedy="add it to special_tokens, or use a shipped spec, e.g. --spec wordpiece-30k",
         )
+    if spec.algo == "wordpiece":
+        _unspelled(names, spec)
+
+
+def _unspelled(names: Sequence[str], spec: TokenizeSpec) -> None:
+    """Raise SpecError for a name that the split leaves whole, so that its model would find it."""
     for name in names:
-        if len(ends(pa.array([name]), spec.split)) == 1:
+        if len(ends(pa.array([name]), with_digits(spec.split, spec.digits))) == 1:
             raise SpecError(
                 f"the split '{spec.split}' leaves {name!r} whole, so text could spell it",
                 remedy="use --set split=llama3, or a special token with punctuation",

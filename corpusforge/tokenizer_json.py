@@ -6,9 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from corpusforge.kernels import encode
-from corpusforge.kernels.bpe import Learnt
-from corpusforge.kernels.pretokens import PATTERNS
+import numpy as np
+import pyarrow as pa
+
+from corpusforge.kernels import encode, ranks
+from corpusforge.kernels.bpe import Learnt, byte_characters, byte_pieces
+from corpusforge.kernels.pretokens import CODES, PATTERNS, utf8, with_digits
 from corpusforge.spec import TokenizeSpec
 from corpusforge.unigram import SPACE
 
@@ -20,7 +23,7 @@ class Own(NamedTuple):
 
     split: str
     form: str | None  # Unicode normal form, as Arrow names it
-    tables: encode.Tables
+    tables: ranks.Tables
 
 
 class NotOursError(Exception):
@@ -28,14 +31,14 @@ class NotOursError(Exception):
 
 
 def bpe_document(learnt: Learnt, spec: TokenizeSpec) -> bytes:
-    """Byte-level BPE; merges that would spell a special token are left out."""
-    special = set(spec.special_tokens)
+    """BPE of bytes or characters; merges that would spell a special or byte token are left out."""
+    characters = spec.alphabet == "characters"
+    fixed = {*spec.specials, *(byte_pieces() if characters else ())}
     merges = [
         [left, right]
         for left, right in learnt.merges
-        if left + right not in special and left not in special and right not in special
+        if left + right not in fixed and left not in fixed and right not in fixed
     ]
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     model = {
         "type": "BPE",
         "dropout": None,
@@ -43,12 +46,16 @@ def bpe_document(learnt: Learnt, spec: TokenizeSpec) -> bytes:
         "continuing_subword_prefix": None,
         "end_of_word_suffix": None,
         "fuse_unk": False,
-        "byte_fallback": False,
+        "byte_fallback": characters,
         "ignore_merges": False,
         "vocab": {token: number for number, token in enumerate(learnt.tokens)},
         "merges": merges,
     }
-    steps = [*_split_step(spec.split), {**byte_level, "use_regex": False}]
+    if characters:
+        decoder = {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]}
+        return _document(spec, _split_step(spec), model, decoder)
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    steps = [*_split_step(spec), {**byte_level, "use_regex": False}]
     return _document(spec, steps, model, {**byte_level, "use_regex": True})
 
 
@@ -62,7 +69,7 @@ def wordpiece_document(learnt: Learnt, spec: TokenizeSpec) -> bytes:
         "vocab": {token: number for number, token in enumerate(learnt.tokens)},
     }
     decoder = {"type": "WordPiece", "prefix": "##", "cleanup": False}
-    return _document(spec, [*_split_step(spec.split), {"type": "WhitespaceSplit"}], model, decoder)
+    return _document(spec, [*_split_step(spec), {"type": "WhitespaceSplit"}], model, decoder)
 
 
 def unigram_document(pieces: list[tuple[str, float]], spec: TokenizeSpec) -> bytes:
@@ -70,7 +77,7 @@ def unigram_document(pieces: list[tuple[str, float]], spec: TokenizeSpec) -> byt
     space = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "never", "split": False}
     model = {
         "type": "Unigram",
-        "unk_id": spec.special_tokens.index("<unk>"),
+        "unk_id": spec.specials.index("<unk>"),
         "vocab": [[piece, score] for piece, score in pieces],
         "byte_fallback": True,
     }
@@ -82,13 +89,13 @@ def unigram_document(pieces: list[tuple[str, float]], spec: TokenizeSpec) -> byt
             {"type": "Fuse"},
         ],
     }
-    return _document(spec, [*_split_step(spec.split), space], model, decoder)
+    return _document(spec, [*_split_step(spec), space], model, decoder)
 
 
-def _split_step(split: str) -> list[dict[str, Any]]:
-    if split == "none":
+def _split_step(spec: TokenizeSpec) -> list[dict[str, Any]]:
+    if spec.split == "none":
         return []
-    pattern = {"Regex": PATTERNS[split]}
+    pattern = {"Regex": PATTERNS[with_digits(spec.split, spec.digits)]}
     return [{"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}]
 
 
@@ -103,10 +110,10 @@ def _document(
         "padding": None,
         "added_tokens": [
             {"id": number, "content": token, **flags, "special": True}
-            for number, token in enumerate(spec.special_tokens)
+            for number, token in enumerate(spec.specials)
         ],
         "normalizer": {"type": form} if form else None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps} if steps else None,
         "post_processor": None,
         "decoder": decoder,
         "model": model,
@@ -119,7 +126,7 @@ def recognize(document: Mapping[str, Any]) -> Own:
     model = document["model"]
     if model.get("type") != "BPE":
         raise NotOursError(f"the model is {model.get('type')}")
-    for key in ("dropout", "unk_token", "byte_fallback", "ignore_merges"):
+    for key in ("dropout", "byte_fallback"):
         if model.get(key):
             raise NotOursError(f"the model has {key}")
     if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
@@ -134,9 +141,23 @@ def recognize(document: Mapping[str, Any]) -> Own:
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
     pairs = [(left, right) for left, right in merges]
     try:
-        return Own(split, form, encode.tables(model["vocab"], pairs))
+        tables = ranks.tables(model["vocab"], pairs)
     except KeyError as error:
         raise NotOursError(f"the vocabulary lacks {error}") from None
+    if model.get("ignore_merges") and (lost := _not_formed(model["vocab"], tables)):
+        raise NotOursError(f"the model has ignore_merges, and no merges form {lost!r}")
+    return Own(split, form, tables)
+
+
+def _not_formed(vocab: Mapping[str, int], tables: ranks.Tables) -> str | None:
+    """A token of bytes that its merges do not give, if there is one: ignoring them gives it."""
+    byte_of = {character: byte for byte, character in enumerate(byte_characters())}
+    names = [name for name in vocab if all(character in byte_of for character in name)]
+    texts = pa.array([bytes(map(byte_of.__getitem__, name)) for name in names], pa.binary())
+    cache = encode.new_cache(1 << 10)
+    _, offsets = encode.encode(*utf8(texts), CODES["none"], tables, cache)
+    single = np.flatnonzero(np.diff(offsets) != 1)
+    return names[int(single[0])] if len(single) else None
 
 
 def _split_of(pre_tokenizer: Mapping[str, Any] | None) -> str:

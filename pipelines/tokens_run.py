@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from corpusforge import __version__, ledger, manifest, readers
+from corpusforge import __version__, ledger, manifest, readers, sweep, token_tally
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, InputError, RunError, UsageError
 from corpusforge.kernels import digest
@@ -23,8 +23,6 @@ from corpusforge.tokenizer import Tokenizer
 
 from . import tokens as jobs
 from .engine import Engine
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def texts_of(inputs: Sequence[str], spec: TokenizeSpec) -> tuple[list[Texts], list[dict[str, str]]]:
@@ -74,6 +72,7 @@ def tokenize(
     quiet: bool,
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.tokenize``."""
+    sweep.check(spec)
     units, parents = texts_of(inputs, spec)
     given = Tokenizer.load(tokenizer) if tokenizer else None
     spec = spec.model_copy(update={"inputs": []})
@@ -90,6 +89,7 @@ def tokenize(
                 "parents": parents,
                 "given": given and {"path": tokenizer, "digest": given.digest},
                 "words_dropped": record["words_dropped"],
+                "sweep": record["sweep"],
             }
             made_of = [Shard(**shard) for shard in record["shards"]]
             done = _manifest(run, spec, units, encoded, made, made_of, facts)
@@ -141,6 +141,7 @@ def _tokenizer(
     if record := committed(run.root, "tokenizer", "tokenizer", key):
         return record
     root, shards, dropped = run.root, list[Shard](), 0
+    sizes: list[dict[str, Any]] = []
     made = given
     if made is None:
         run.remove("counts", "commits/count", "commits/counted")
@@ -148,7 +149,7 @@ def _tokenizer(
         with run.stage("count", sum(unit.bytes for unit in units), len(units), quiet=quiet):
             jobs.count(engine, root, units, spec, key)
         with run.stage("train", quiet=quiet):
-            table, counted = stages.gather(root, spec.ranges, key)
+            table, counted = stages.gather(root, spec, key)
             if table.num_rows == 0:
                 raise InputError(
                     "the input holds no text to train on",
@@ -156,6 +157,7 @@ def _tokenizer(
                     remedy="forge clean makes text of pages; see its ledger for what it dropped",
                 )
             made = Tokenizer.train(table, spec)
+            sizes = _sweep_sizes(root, made, table, spec)
         if made.vocab_size < spec.vocab_size and not quiet:
             print(
                 f"the text gives {made.vocab_size} tokens, fewer than vocab_size = "
@@ -165,14 +167,31 @@ def _tokenizer(
         shards.append(counted)
         dropped = sum(r["dropped"] for r in _records(root, "counted", units, [key] * len(units)))
     _save(made, root)
-    for name in TOKENIZER_FILES:
-        length, sha256 = file_sha256(root, f"tokenizer/{name}")
-        shards.append(Shard(f"tokenizer/{name}", 0, length, sha256))
-    commit(root, "tokenizer", "tokenizer", key, shards, words_dropped=dropped)
+    names = [f"tokenizer/{name}" for name in made.files]
+    names += [f"sweep/{size['vocab_size']}/tokenizer.json" for size in sizes[:-1]]
+    for name in names:
+        length, sha256 = file_sha256(root, name)
+        shards.append(Shard(name, 0, length, sha256))
+    facts = {"words_dropped": dropped, "sweep": sizes}
+    commit(root, "tokenizer", "tokenizer", key, shards, **facts)
     record = committed(root, "tokenizer", "tokenizer", key)
     if record is None:
         raise AccountingError("the tokenizer changed while it was written", file=root)
     return record
+
+
+def _sweep_sizes(
+    root: str, made: Tokenizer, table: Any, spec: TokenizeSpec
+) -> list[dict[str, Any]]:
+    """Cut and save the smaller tokenizers of a sweep; what each size costs, ``made`` last."""
+    if not spec.sweep:
+        return []
+    found = []
+    for size in sorted({size for size in spec.sweep if size < made.vocab_size}):
+        smaller = sweep.cut(made, size)
+        smaller.save(join(root, f"sweep/{size}"))
+        found.append(sweep.measure(smaller, table))
+    return [*found, sweep.measure(made, table)]
 
 
 def _save(made: Tokenizer, root: str) -> None:
@@ -195,14 +214,17 @@ def _encode(
 ) -> list[dict[str, Any]]:
     """Encode what is not encoded yet; returns the commits of all units."""
     root = run.root
-    run.log("tokenizer", engine=made.engine, why=made.why)
-    if made.why and not quiet:
-        print(f"encode: by the {made.engine} engine, since {made.why}", file=sys.stderr)
+    made.use(spec.engine)
+    why = made.why if spec.engine == "own" else "the spec asks for it"
+    run.log("tokenizer", engine=made.engine, why=why)
+    if made.engine != "own" and not quiet:
+        print(f"encode: by the {made.engine} engine, since {why}", file=sys.stderr)
     last = key_of(key, made.digest)
     keys = [jobs.encode_key(last, unit) for unit in units]
     pairs = zip(units, keys, strict=True)
     if left := [unit for unit, own in pairs if not committed(root, "encode", unit.name, own)]:
         warm.warm(lambda: warm.encode(made), quiet=quiet)
+        stages.check_engine(left[0], spec, made)
         with run.stage("encode", sum(unit.bytes for unit in left), len(left), quiet=quiet):
             jobs.encode(engine, root, left, spec, last)
     return _records(root, "encode", units, keys)
@@ -249,6 +271,7 @@ def _manifest(
             **facts,
             "tokens": sum(record["tokens"] for record in encoded),
             "bytes": sum(record["bytes"] for record in encoded),
+            **token_tally.total(list(encoded)),
             "first_lost": next((r["first_lost"] for r in encoded if r["first_lost"]), None),
             "tokenizer": {
                 "vocab_size": made.vocab_size,

@@ -242,9 +242,9 @@ def test_a_range_of_counts_without_output_is_refused(tmp_path):
     for number in (0, 1, 3):
         stages.count_reduce(root, number, [b""], "key")
     with pytest.raises(RunError, match="without output: range-00002; run again to go on"):
-        stages.gather(root, 4, "key")
+        stages.gather(root, spec(ranges=4), "key")
     stages.count_reduce(root, 2, [], "key")
-    assert stages.gather(root, 4, "key")[0].num_rows == 0
+    assert stages.gather(root, spec(ranges=4), "key")[0].num_rows == 0
 
 
 def test_more_ranges_than_words(tmp_path):

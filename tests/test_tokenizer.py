@@ -166,14 +166,14 @@ def test_a_file_of_another_kind_goes_to_the_library(tmp_path: Path) -> None:
     library.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=200, show_progress=False))
     library.save(str(tmp_path / "tokenizer.json"))
     loaded = Tokenizer.load(str(tmp_path / "tokenizer.json"))
-    assert (loaded.engine, loaded.why) == ("tokenizers", "the model has unk_token")
+    assert (loaded.engine, loaded.why) == ("tokenizers", "the normalizer is Lowercase")
     assert loaded.encode_batch(pa.array(TEXTS)).to_pylist() == by_library(loaded, TEXTS)
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"model": {"ignore_merges": True}}, "the model has ignore_merges"),
+        ({"model": {"byte_fallback": True}}, "the model has byte_fallback"),
         ({"normalizer": {"type": "Lowercase"}}, "the normalizer is Lowercase"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "the pre-tokenizer is not byte-level"),
     ],

@@ -63,12 +63,14 @@ def verify(run: str, as_json: bool, **given: Any) -> None:
 @click.option(
     "-o", "--output", metavar="FILE|DIR", help="FILE.jsonl[.gz], FILE.parquet or a folder."
 )
-@click.option("--to", metavar="FORMAT DIR", nargs=2, help="hf DIR: a Hugging Face folder.")
+@click.option(
+    "--to", metavar="FORMAT DIR", nargs=2, help="hf, megatron, nanogpt or hf-dataset, and a folder."
+)
 @common
 def export(
     run: str, output: str | None, to: tuple[str, str] | None, as_json: bool, **given: Any
 ) -> None:
-    """Write a corpus as JSONL or Parquet, or a tokenizer as a Hugging Face folder.
+    """Write a corpus as JSONL or Parquet, a tokenizer for Hugging Face, or tokens for a trainer.
 
     Example: forge export run/clean -o corpus.jsonl.gz
     """

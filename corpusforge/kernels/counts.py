@@ -111,7 +111,7 @@ def _count(
         start, stop = offsets[row], offsets[row + 1]
         while start < stop:
             begin = start
-            start = end_of_pretoken(data, begin, stop, table, split)
+            start = end_of_pretoken(data, words, begin, stop, table, split)
             length = start - begin
             if length > max_bytes:
                 dropped += 1

@@ -1,70 +1,54 @@
-"""Encoding with a byte-level BPE: cut, look up, merge in one pass from Arrow buffers to ids.
+"""Encoding with a byte-level BPE: cut, look up, merge, from Arrow buffers to ids in one pass.
 
-A pre-token of at most 15 bytes is found in a cache by its own bytes, so the cache cannot be wrong.
-Others, and what is new, are merged: of all adjacent pairs the one of the lowest rank, the leftmost
-of equals, until none is known. That is the order of Hugging Face's and of every other encoder.
+A pre-token is found in a cache by its own bytes, so the cache cannot be wrong: one of at most 15
+bytes by these as the key, a longer one by a hash and then its bytes. What is new is merged
+(``ranks``). Cutting, asking for slots and reading them are loops of their own over a block of
+pre-tokens, so that the processor waits for many slots at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from corpusforge.kernels.bpe import byte_characters
-from corpusforge.kernels.jit import kernel
-from corpusforge.kernels.pretokens import MASKS, classes, end_of_pretoken, wide, windows
+from corpusforge.kernels.jit import inlined, kernel
+from corpusforge.kernels.pretokens import (
+    MASKS,
+    PAD,
+    classes,
+    end_of_pretoken,
+    hash_of,
+    wide,
+    windows,
+)
+from corpusforge.kernels.ranks import ROWS, Tables, merge_bytes
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio
-_NO_MERGE = (1 << 63) - 1
 _ID = np.uint64((1 << 28) - 1)  # four ids of 28 bits stand in a cache slot
-_SHORT = 15  # bytes of a pre-token that the cache holds
-_SCAN = 48  # symbols up to which scanning for the lowest rank beats a heap
-
-
-class Tables(NamedTuple):
-    """What the kernel knows of a tokenizer."""
-
-    byte_ids: np.ndarray  # (256,) int64, the id of each byte
-    first: np.ndarray  # (65536,) int64, rank << 32 | new id of each two bytes
-    pairs: np.ndarray  # (2**n, 2) int64 open addressing: left << 32 | right, rank << 32 | new id
+_SHORT = 15  # bytes of a pre-token that is its own key
+_LONG = 255  # bytes of a pre-token that the cache holds
+_BLOCK = 256  # pre-tokens cut, then looked up
+_LOW, _HIGH, _PLACE = 0, 1, 2  # rows of a block
+_LENGTH, _SHIFT, _COUNT = np.uint64(56), np.uint64(32), np.uint64(255)
 
 
 class Cache(NamedTuple):
     """Encoded pre-tokens; one cache serves one call at a time."""
 
-    slots: np.ndarray  # (2**n, 4) uint64: bytes 0-7, bytes 8-14 and length, two words of ids
-    arena: np.ndarray  # (ids,) int32 of pre-tokens with more than four
-    used: np.ndarray  # (2,) int64: slots, ids in the arena
+    slots: np.ndarray  # (2**n, 4) uint64: bytes 0-7 or hash, bytes 8-14 and length, two of ids
+    arena: np.ndarray  # (ids,) int32 of pre-tokens that are long or have more than four
+    texts: np.ndarray  # (bytes,) uint8 of long pre-tokens
+    used: np.ndarray  # (3,) int64: slots, ids in the arena, bytes in the texts
 
 
-def tables(vocab: Mapping[str, int], merges: Iterable[tuple[str, str]]) -> Tables:
-    """Prepare a byte-level vocabulary; of a pair that occurs twice the later rank holds.
-
-    Raises KeyError where a byte or a merged token has no id.
-    """
-    byte_ids = np.array([vocab[character] for character in byte_characters()], dtype=np.int64)
-    rows = np.array(
-        [(vocab[left], vocab[right], vocab[left + right]) for left, right in merges],
-        dtype=np.int64,
-    ).reshape(-1, 3)
-    size = 1024
-    while size < 4 * len(rows):
-        size *= 2
-    pairs = np.full((size, 2), -1, dtype=np.int64)
-    _insert(pairs, rows)
-    first = np.empty(1 << 16, dtype=np.int64)
-    _fill(first, byte_ids, pairs)
-    return Tables(byte_ids, first, pairs)
-
-
-def new_cache(slots: int = 1 << 19) -> Cache:
+def new_cache(slots: int = 1 << 20) -> Cache:
     """Return an empty cache of ``slots`` (a power of two) slots of 32 bytes."""
     return Cache(
         np.zeros((slots, 4), dtype=np.uint64),
-        np.empty(4 * slots + 16, dtype=np.int32),
-        np.zeros(2, dtype=np.int64),
+        np.empty(4 * slots + 2 * _LONG, dtype=np.int32),
+        np.empty(16 * slots + 2 * _LONG + PAD, dtype=np.uint8),
+        np.zeros(3, dtype=np.int64),
     )
 
 
@@ -93,6 +77,7 @@ def encode(
         known.pairs,
         cache.slots,
         cache.arena,
+        windows(cache.texts),
         cache.used,
         -1 if end is None else end,
         ids,
@@ -101,159 +86,115 @@ def encode(
     return ids[: bounds[-1]], bounds
 
 
-@kernel
-def _place(pairs: np.ndarray, key: int) -> int:
-    last = len(pairs) - 1
-    slot = wide(np.uint64(key) * _MIX >> np.uint64(32)) & last
-    while pairs[slot, 0] != key and pairs[slot, 0] >= 0:
-        slot = (slot + 1) & last
-    return slot
-
-
-@kernel
-def _insert(pairs: np.ndarray, rows: np.ndarray) -> None:
-    for rank in range(len(rows)):
-        key = rows[rank, 0] << 32 | rows[rank, 1]
-        slot = _place(pairs, key)
-        pairs[slot, 0] = key
-        pairs[slot, 1] = rank << 32 | rows[rank, 2]
-
-
-@kernel
-def _merge_of(pairs: np.ndarray, left: int, right: int) -> int:
-    """rank << 32 | new id of a pair, else _NO_MERGE."""
-    slot = _place(pairs, left << 32 | right)
-    return pairs[slot, 1] if pairs[slot, 0] >= 0 else _NO_MERGE
-
-
-@kernel
-def _fill(first: np.ndarray, byte_ids: np.ndarray, pairs: np.ndarray) -> None:
-    for two in range(len(first)):
-        first[two] = _merge_of(pairs, byte_ids[two >> 8], byte_ids[two & 255])
-
-
-@kernel
-def _merge_by_scan(pairs: np.ndarray, ids: np.ndarray, merges: np.ndarray, length: int) -> int:
-    """Merge ``ids`` (length,) int64 in place and return the new length.
-
-    ``merges`` (length - 1,) int64 holds ``_merge_of`` each symbol and the next.
-    """
-    while length > 1:
-        best = 0
-        for index in range(1, length - 1):
-            if merges[index] < merges[best]:
-                best = index
-        if merges[best] == _NO_MERGE:
-            break
-        ids[best] = merges[best] & 0xFFFFFFFF
-        length -= 1
-        for index in range(best + 1, length):
-            ids[index] = ids[index + 1]
-            merges[index - 1] = merges[index]
-        if best > 0:
-            merges[best - 1] = _merge_of(pairs, ids[best - 1], ids[best])
-        if best + 1 < length:
-            merges[best] = _merge_of(pairs, ids[best], ids[best + 1])
-    return length
-
-
-@kernel
-def _lift(heap: np.ndarray, used: int, item: int) -> None:
-    """Put ``item`` into a binary heap of ``used`` items, the smallest first."""
-    place = used
-    while place > 0 and heap[(place - 1) >> 1] > item:
-        heap[place] = heap[(place - 1) >> 1]
-        place = (place - 1) >> 1
-    heap[place] = item
-
-
-@kernel
-def _sink(heap: np.ndarray, used: int, item: int) -> None:
-    """Put ``item`` in the place of the first of ``used`` items."""
-    place = 0
-    while 2 * place + 1 < used:
-        child = 2 * place + 1
-        if child + 1 < used and heap[child + 1] < heap[child]:
-            child += 1
-        if heap[child] >= item:
-            break
-        heap[place] = heap[child]
-        place = child
-    heap[place] = item
-
-
-@kernel
-def _merge_by_heap(pairs: np.ndarray, ids: np.ndarray, merges: np.ndarray, length: int) -> int:
-    """As ``_merge_by_scan``, in O(n log n); ``merges`` (length,) ends in _NO_MERGE."""
-    before = np.arange(-1, length - 1)
-    after = np.arange(1, length + 1)
-    heap = np.empty(3 * length, dtype=np.int64)  # rank << 32 | position, some of them outdated
-    used = 0
-    for index in range(length - 1):
-        if merges[index] != _NO_MERGE:
-            _lift(heap, used, merges[index] >> 32 << 32 | index)
-            used += 1
-    while used > 0:
-        rank, here = heap[0] >> 32, heap[0] & 0xFFFFFFFF
-        used -= 1
-        _sink(heap, used, heap[used])
-        if merges[here] >> 32 != rank or merges[here] == _NO_MERGE:
-            continue
-        ids[here] = merges[here] & 0xFFFFFFFF
-        gone = after[here]
-        merges[gone] = _NO_MERGE
-        ids[gone] = -1
-        after[here] = after[gone]
-        merges[here] = _NO_MERGE
-        if after[here] < length:
-            before[after[here]] = here
-            merges[here] = _merge_of(pairs, ids[here], ids[after[here]])
-            if merges[here] != _NO_MERGE:
-                _lift(heap, used, merges[here] >> 32 << 32 | here)
-                used += 1
-        left = before[here]
-        if left >= 0:
-            merges[left] = _merge_of(pairs, ids[left], ids[here])
-            if merges[left] != _NO_MERGE:
-                _lift(heap, used, merges[left] >> 32 << 32 | left)
-                used += 1
-    kept = 0
-    for index in range(length):
-        if ids[index] >= 0:
-            ids[kept] = ids[index]
-            kept += 1
-    return kept
-
-
-@kernel
-def _merge(
+@inlined
+def _cut(
     data: np.ndarray,
+    words: np.ndarray,
     start: int,
-    length: int,
-    byte_ids: np.ndarray,
-    first: np.ndarray,
-    pairs: np.ndarray,
-    scratch: np.ndarray,
-    out: np.ndarray,
-    used: int,
+    stop: int,
+    table: np.ndarray,
+    split: int,
+    ends: np.ndarray,
+    keys: np.ndarray,
+    slots: np.ndarray,
 ) -> int:
-    """Encode one pre-token without the cache into ``out`` from ``used`` on; return the ids' end."""
-    if length > _SCAN:
-        scratch = np.empty((2, length), dtype=np.int64)
-    ids, merges = scratch[0], scratch[1]
-    for index in range(length - 1):
-        here, following = wide(data[start + index]), wide(data[start + index + 1])
-        ids[index] = byte_ids[here]
-        merges[index] = first[here << 8 | following]
-    ids[length - 1] = byte_ids[data[start + length - 1]]
-    merges[length - 1] = _NO_MERGE
-    if length <= _SCAN:
-        length = _merge_by_scan(pairs, ids, merges, length)
+    """Cut a block from ``start``: ``ends`` and ``keys``; return the number of pre-tokens."""
+    last = np.uint64(len(slots) - 1)
+    cut = 0
+    position = start
+    while position < stop and cut < _BLOCK:
+        position = end_of_pretoken(data, words, position, stop, table, split)
+        ends[cut] = position
+        cut += 1
+    begin = start
+    for index in range(cut):
+        length = ends[index] - begin
+        if length <= _SHORT:
+            low = words[begin] & MASKS[min(length, 8)]
+            high = words[begin + 8] & MASKS[max(length - 8, 0)]
+        else:
+            low, high = hash_of(words, begin, length), np.uint64(0)
+        high |= np.uint64(min(length, _LONG)) << _LENGTH
+        keys[_LOW, index], keys[_HIGH, index] = low, high
+        keys[_PLACE, index] = ((low ^ high * _MIX) * _MIX >> _SHIFT) & last
+        begin = ends[index]
+    asked = np.uint64(0)
+    for index in range(cut):
+        asked |= slots[keys[_PLACE, index], 1]
+    keys[_PLACE, _BLOCK] = asked  # so that the loop is not left out
+    return cut
+
+
+@inlined
+def _equal(words: np.ndarray, one: int, others: np.ndarray, two: int, length: int) -> bool:
+    done = 0
+    while done < length:
+        if (words[one + done] ^ others[two + done]) & MASKS[min(length - done, 8)]:
+            return False
+        done += 8
+    return True
+
+
+@inlined
+def _slot_of(
+    slots: np.ndarray,
+    place: np.uint64,
+    low: np.uint64,
+    high: np.uint64,
+    words: np.ndarray,
+    begin: int,
+    length: int,
+    texts: np.ndarray,
+) -> np.uint64:
+    """Slot of a pre-token, or the empty one where it belongs."""
+    last = np.uint64(len(slots) - 1)
+    while slots[place, 1] != 0:
+        if slots[place, 0] == low and slots[place, 1] == high:
+            if length <= _SHORT:
+                break
+            if _equal(words, begin, texts, wide(slots[place, 3]), length):
+                break
+        place = (place + np.uint64(1)) & last
+    return place
+
+
+@inlined
+def _keep(
+    slots: np.ndarray,
+    place: np.uint64,
+    words: np.ndarray,
+    begin: int,
+    length: int,
+    arena: np.ndarray,
+    texts: np.ndarray,
+    cached: np.ndarray,
+    out: np.ndarray,
+    begun: int,
+    used: int,
+) -> None:
+    """Fill a slot whose key is set with ids out[begun:used]."""
+    count = used - begun
+    if length <= _SHORT and count <= 4:
+        one, two = np.uint64(count) | np.uint64(out[begun]) << np.uint64(8), np.uint64(0)
+        if count > 1:
+            one |= np.uint64(out[begun + 1]) << np.uint64(36)
+        if count > 2:
+            two = np.uint64(out[begun + 2])
+        if count > 3:
+            two |= np.uint64(out[begun + 3]) << np.uint64(28)
     else:
-        length = _merge_by_heap(pairs, ids, merges, length)
-    for index in range(length):
-        out[used + index] = ids[index]
-    return used + length
+        one, two = np.uint64(count) | np.uint64(cached[1]) << np.uint64(8), np.uint64(cached[2])
+        for index in range(count):
+            arena[cached[1] + index] = out[begun + index]
+        cached[1] += count
+        if length > _SHORT:
+            done = 0
+            while done < length:
+                texts[cached[2] + done] = words[begin + done]
+                done += 8
+            cached[2] += length
+    slots[place, 2], slots[place, 3] = one, two
+    cached[0] += 1
 
 
 @kernel
@@ -268,65 +209,57 @@ def _encode(
     pairs: np.ndarray,
     slots: np.ndarray,
     arena: np.ndarray,
+    texts: np.ndarray,
     cached: np.ndarray,
     end_id: int,
     out: np.ndarray,
     bounds: np.ndarray,
 ) -> None:
-    scratch = np.empty((2, _SCAN), dtype=np.int64)
-    last = np.uint64(len(slots) - 1)
+    room = np.empty((ROWS, _LONG), dtype=np.int64)
+    ends = np.empty(_BLOCK, dtype=np.int64)
+    keys = np.empty((3, _BLOCK + 1), dtype=np.uint64)
     used = 0
     for row in range(len(offsets) - 1):
-        start, stop = offsets[row], offsets[row + 1]
-        while start < stop:
-            begin = start
-            start = end_of_pretoken(data, begin, stop, table, split)
-            length = start - begin
-            if length > _SHORT:
-                used = _merge(data, begin, length, byte_ids, first, pairs, scratch, out, used)
-                continue
-            low = words[begin] & MASKS[min(length, 8)]
-            high = words[begin + 8] & MASKS[max(length - 8, 0)] | np.uint64(length) << np.uint64(56)
-            slot = ((low ^ high * _MIX) * _MIX >> np.uint64(32)) & last
-            while slots[slot, 1] != 0 and (slots[slot, 0] != low or slots[slot, 1] != high):
-                slot = (slot + np.uint64(1)) & last
-            if slots[slot, 1] != 0:
-                one, two = slots[slot, 2], slots[slot, 3]
-                count = wide(one & np.uint64(15))
-                if count <= 4:
-                    out[used] = wide(one >> np.uint64(4) & _ID)
-                    out[used + 1] = wide(one >> np.uint64(32) & _ID)
-                    out[used + 2] = wide(two & _ID)
-                    out[used + 3] = wide(two >> np.uint64(28) & _ID)
-                else:
-                    for index in range(count):
-                        out[used + index] = arena[wide(two) + index]
-                used += count
-                continue
-            begun = used
-            used = _merge(data, begin, length, byte_ids, first, pairs, scratch, out, used)
-            if cached[0] * 2 > len(slots) or cached[1] + _SHORT > len(arena):
-                slots[:] = 0  # full: start anew, so that the cache follows the text
-                cached[:] = 0
-                slot = ((low ^ high * _MIX) * _MIX >> np.uint64(32)) & last
-            count = used - begun
-            one, two = np.uint64(count), np.uint64(cached[1])
-            if count <= 4:
-                two = np.uint64(0)
-                one |= np.uint64(out[begun]) << np.uint64(4)
-                if count > 1:
-                    one |= np.uint64(out[begun + 1]) << np.uint64(32)
-                if count > 2:
-                    two = np.uint64(out[begun + 2])
-                if count > 3:
-                    two |= np.uint64(out[begun + 3]) << np.uint64(28)
-            else:
-                for index in range(count):
-                    arena[cached[1] + index] = out[begun + index]
-                cached[1] += count
-            slots[slot, 0], slots[slot, 1] = low, high
-            slots[slot, 2], slots[slot, 3] = one, two
-            cached[0] += 1
+        begin, stop = offsets[row], offsets[row + 1]
+        while begin < stop:
+            cut = _cut(data, words, begin, stop, table, split, ends, keys, slots)
+            for index in range(cut):
+                end = ends[index]
+                length = end - begin
+                low, high = keys[_LOW, index], keys[_HIGH, index]
+                place = keys[_PLACE, index]
+                if length <= _LONG:
+                    place = _slot_of(slots, place, low, high, words, begin, length, texts)
+                    if slots[place, 1] != 0:
+                        one, two = slots[place, 2], slots[place, 3]
+                        count = wide(one & _COUNT)
+                        if length <= _SHORT and count <= 4:
+                            out[used] = wide(one >> np.uint64(8) & _ID)
+                            out[used + 1] = wide(one >> np.uint64(36))
+                            out[used + 2] = wide(two & _ID)
+                            out[used + 3] = wide(two >> np.uint64(28))
+                        else:
+                            at = wide(one >> np.uint64(8))
+                            for number in range(count):
+                                out[used + number] = arena[at + number]
+                        used += count
+                        begin = end
+                        continue
+                elif length > room.shape[1]:
+                    room = np.empty((ROWS, length), dtype=np.int64)
+                begun = used
+                used = merge_bytes(data, begin, length, byte_ids, first, pairs, room, out, used)
+                if length <= _LONG:
+                    full = cached[0] * 2 > len(slots) or cached[1] + _LONG > len(arena)
+                    if full or cached[2] + _LONG + 8 > len(texts):
+                        slots[:] = 0  # start anew, so that the cache follows the text
+                        cached[:] = 0
+                        place = keys[_PLACE, index]
+                    slots[place, 0], slots[place, 1] = low, high
+                    _keep(
+                        slots, place, words, begin, length, arena, texts, cached, out, begun, used
+                    )
+                begin = end
         if end_id >= 0:
             out[used] = end_id
             used += 1

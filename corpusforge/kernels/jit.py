@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -63,3 +63,13 @@ numba.config.CACHE_DIR = _cache_folder()  # type: ignore[attr-defined]
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile ``function`` at its first call; the machine code is kept in the user's cache."""
     return cast(Callable[P, R], numba.njit(cache=True, nogil=True)(function))
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile ``function`` into the kernels that call it; it makes no arrays.
+
+    A call with arrays passes seven values each, and numba counts their references atomically: in a
+    hot loop that costs more than what a small function does.
+    """
+    flags: dict[str, Any] = {"forceinline": True, "_nrt": False}
+    return cast(Callable[P, R], numba.njit(cache=True, nogil=True, **flags)(function))

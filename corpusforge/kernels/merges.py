@@ -14,13 +14,17 @@ but for the counts, which have 32 bits there (issue 2058):
    win; the merged pair's own count stays as it is.
 7. After all words one entry for each pair that won, with its new positions only.
 8. A pair may therefore be merged twice; in the model its later rank holds.
+
+Without a prefix a string is formed by one pair only (what lies between two bounds of a word is cut
+as it would be alone), so no pair wins again after it entered. What is rarer than ``min_frequency``
+by then, two thirds of all pairs of a text, is therefore not kept at all.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from corpusforge.kernels.jit import kernel
+from corpusforge.kernels.jit import inlined, kernel
 from corpusforge.kernels.pretokens import wide
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio
@@ -29,7 +33,7 @@ _KEY, _COUNT, _HEAD = 0, 1, 2  # columns of the table of pairs
 _LOW = (1 << 32) - 1
 
 
-@kernel
+@inlined
 def _slot(pairs: np.ndarray, key: int) -> int:
     """Row of ``key`` in the open addressing table ``pairs`` (2**n, 3), or the free row for it."""
     last = len(pairs) - 1
@@ -39,7 +43,7 @@ def _slot(pairs: np.ndarray, key: int) -> int:
     return slot
 
 
-@kernel
+@inlined
 def _add(pairs: np.ndarray, key: int, change: int) -> int:
     """Add ``change`` to a pair's count; return 1 if the pair is new in the table."""
     slot = _slot(pairs, key)
@@ -47,6 +51,14 @@ def _add(pairs: np.ndarray, key: int, change: int) -> int:
     pairs[slot, _KEY] = key
     pairs[slot, _COUNT] += change
     return 1 if new else 0
+
+
+@inlined
+def _lose(pairs: np.ndarray, key: int, change: int) -> None:
+    """Take ``change`` from the count of a pair if the table has it."""
+    slot = _slot(pairs, key)
+    if pairs[slot, _KEY] == key:
+        pairs[slot, _COUNT] -= change
 
 
 @kernel
@@ -63,7 +75,7 @@ def _table(old: np.ndarray, size: int) -> np.ndarray:
     return pairs
 
 
-@kernel
+@inlined
 def _before(heap: np.ndarray, one: int, two: int) -> bool:
     """Whether entry ``one`` (count, key, head) comes out before entry ``two``."""
     if heap[one, 0] != heap[two, 0]:
@@ -71,13 +83,13 @@ def _before(heap: np.ndarray, one: int, two: int) -> bool:
     return bool(heap[one, 1] < heap[two, 1])
 
 
-@kernel
+@inlined
 def _swap(heap: np.ndarray, one: int, two: int) -> None:
     for column in range(3):
         heap[one, column], heap[two, column] = heap[two, column], heap[one, column]
 
 
-@kernel
+@inlined
 def _down(heap: np.ndarray, used: int) -> None:
     """Sink the first entry of a 4-ary heap to its place."""
     place = 0
@@ -92,7 +104,7 @@ def _down(heap: np.ndarray, used: int) -> None:
         place = best
 
 
-@kernel
+@inlined
 def _push(heap: np.ndarray, used: int, count: int, key: int, head: int) -> None:
     """Put an entry behind the ``used`` ones of a 4-ary heap and lift it to its place."""
     heap[used, 0], heap[used, 1], heap[used, 2] = count, key, head
@@ -102,7 +114,7 @@ def _push(heap: np.ndarray, used: int, count: int, key: int, head: int) -> None:
         place = (place - 1) >> 2
 
 
-@kernel
+@inlined
 def _known(strings: np.ndarray, points: np.ndarray, bounds: np.ndarray, token: int) -> int:
     """Slot of ``strings`` (open addressing) that holds or shall hold the string of ``token``."""
     start, length = bounds[token], bounds[token + 1] - bounds[token]
@@ -123,7 +135,7 @@ def _known(strings: np.ndarray, points: np.ndarray, bounds: np.ndarray, token: i
     return slot
 
 
-@kernel
+@inlined
 def _note(nodes: np.ndarray, free: np.ndarray, head: int, word: int) -> int:
     """Put ``word`` before the list ``head`` unless it is its first; return the new head.
 
@@ -142,14 +154,20 @@ def _note(nodes: np.ndarray, free: np.ndarray, head: int, word: int) -> int:
 
 
 @kernel
+def _longer(rows: np.ndarray, used: int, length: int) -> np.ndarray:
+    """Give ``used`` of ``rows`` more room, and touch no more of it."""
+    longer = np.empty((length, rows.shape[1]), dtype=rows.dtype)
+    for row in range(used):
+        for column in range(rows.shape[1]):
+            longer[row, column] = rows[row, column]
+    return longer
+
+
+@kernel
 def _count_pairs(
-    symbols: np.ndarray,
-    offsets: np.ndarray,
-    counts: np.ndarray,
-    nodes: np.ndarray,
-    free: np.ndarray,
+    symbols: np.ndarray, offsets: np.ndarray, counts: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """Table of the pairs of all words with their positions, and the number of pairs."""
+    """Table of the pairs of all words, and the number of pairs."""
     pairs = _table(np.zeros((0, 3), dtype=np.int64), 1 << 16)
     used = 0
     for word in range(len(counts)):
@@ -158,9 +176,24 @@ def _count_pairs(
         for place in range(offsets[word], offsets[word + 1] - 1):
             key = wide(symbols[place]) << 32 | wide(symbols[place + 1])
             used += _add(pairs, key, counts[word])
-            slot = _slot(pairs, key)
-            pairs[slot, _HEAD] = _note(nodes, free, pairs[slot, _HEAD], word)
     return pairs, used
+
+
+@kernel
+def _note_all(
+    symbols: np.ndarray,
+    offsets: np.ndarray,
+    pairs: np.ndarray,
+    least: int,
+    nodes: np.ndarray,
+    free: np.ndarray,
+) -> None:
+    """Give every pair that occurs ``least`` times the list of its words."""
+    for word in range(len(offsets) - 1):
+        for place in range(offsets[word], offsets[word + 1] - 1):
+            slot = _slot(pairs, wide(symbols[place]) << 32 | wide(symbols[place + 1]))
+            if pairs[slot, _COUNT] >= least:
+                pairs[slot, _HEAD] = _note(nodes, free, pairs[slot, _HEAD], word)
 
 
 @kernel
@@ -172,23 +205,28 @@ def merge_words(
     bounds: np.ndarray,
     prefix: np.ndarray,
     vocab_size: int,
-    min_frequency: int,
+    least: int,
+    longest: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Merge the words of ``symbols`` (n,) int32, cut by ``offsets`` (words + 1,), in place.
 
     ``counts`` (words,) int64. ``points`` int32 and ``bounds`` int64 are the code points of the
     tokens known so far; ``prefix`` (code points) is taken off the right half of a new token.
+    ``least`` is the count of a pair below which it is not merged, at least 1; ``longest`` the most
+    symbols that a token may stand for.
     Returns pairs of ids (merges, 2) int64 by rank, and the points and bounds of all tokens.
     """
-    nodes = np.empty((len(symbols) + 64, 2), dtype=np.int32)
+    nodes = np.empty((2 * len(symbols) + 64, 2), dtype=np.int32)  # what is not used costs nothing
     free = np.array([-1, 0], dtype=np.int64)
-    pairs, used = _count_pairs(symbols, offsets, counts, nodes, free)
+    keep_all = len(prefix) > 0
+    pairs, used = _count_pairs(symbols, offsets, counts)
+    _note_all(symbols, offsets, pairs, 1 if keep_all else least, nodes, free)
     lengths = offsets[1:] - offsets[:-1]
 
-    heap = np.empty((used + 64, 3), dtype=np.int64)
+    heap = np.empty((used + len(symbols) // 4 + 64, 3), dtype=np.int64)
     waiting = 0
     for row in range(len(pairs)):
-        if pairs[row, _KEY] >= 0:
+        if pairs[row, _HEAD] >= 0:
             _push(heap, waiting, pairs[row, _COUNT], pairs[row, _KEY], pairs[row, _HEAD])
             waiting += 1
 
@@ -207,6 +245,7 @@ def merge_words(
     right_sum = np.zeros(most, dtype=np.int64)
     left_head = np.full(most, -1, dtype=np.int64)
     right_head = np.full(most, -1, dtype=np.int64)
+    sizes = np.ones(most, dtype=np.int64)  # symbols that a token stands for
     lefts = np.empty(most, dtype=np.int64)
     rights = np.empty(most, dtype=np.int64)
 
@@ -219,7 +258,7 @@ def merge_words(
             heap[0, 0] = count
             _down(heap, waiting)
             continue
-        if count < min_frequency:
+        if count < least:
             break
         waiting -= 1
         _swap(heap, 0, waiting)
@@ -248,6 +287,7 @@ def merge_words(
             new = tokens
             strings[slot] = tokens
             tokens += 1
+        sizes[new] = sizes[left] + sizes[right]
         if made == len(merges):
             merges = np.concatenate((merges, merges))
         merges[made, 0], merges[made, 1] = left, right
@@ -261,7 +301,7 @@ def merge_words(
             head = following
             start, length, weight = offsets[word], lengths[word], counts[word]
             if free[1] + 2 * length > len(nodes):
-                nodes = np.concatenate((nodes, np.empty((len(nodes), 2), dtype=np.int32)))
+                nodes = _longer(nodes, free[1], 2 * len(nodes))
             read, write = start, start
             while read < start + length:
                 if (
@@ -294,15 +334,25 @@ def merge_words(
             pairs = _table(pairs, 2 * len(pairs))
         for index in range(some_left):
             beside = lefts[index]
-            used += _add(pairs, beside << 32 | left, -left_sum[beside])
-            used += _add(pairs, beside << 32 | new, left_sum[beside])
+            if keep_all or beside == new:
+                used += _add(pairs, beside << 32 | left, -left_sum[beside])
+            else:
+                _lose(pairs, beside << 32 | left, left_sum[beside])
+            fits = sizes[beside] + sizes[new] <= longest
+            if fits and (keep_all or beside == new or left_sum[beside] >= least):
+                used += _add(pairs, beside << 32 | new, left_sum[beside])
         for index in range(some_right):
             beside = rights[index]
-            used += _add(pairs, right << 32 | beside, -right_sum[beside])
-            used += _add(pairs, new << 32 | beside, right_sum[beside])
+            if keep_all:
+                used += _add(pairs, right << 32 | beside, -right_sum[beside])
+            else:
+                _lose(pairs, right << 32 | beside, right_sum[beside])
+            fits = sizes[beside] + sizes[new] <= longest
+            if fits and (keep_all or beside == left or right_sum[beside] >= least):
+                used += _add(pairs, new << 32 | beside, right_sum[beside])
 
         if waiting + some_left + some_right > len(heap):
-            heap = np.concatenate((heap, np.empty((len(heap) + most, 3), dtype=np.int64)))
+            heap = _longer(heap, waiting, 2 * len(heap) + 2 * most)
         if left_head[new] >= 0 and right_head[new] >= 0:  # both are the pair (new, new): one entry
             tail = left_head[new]
             while nodes[tail, _NEXT] >= 0:
@@ -319,7 +369,13 @@ def merge_words(
                 key, head = new << 32 | beside, right_head[beside]
                 right_sum[beside], right_head[beside] = 0, -1
             count = pairs[_slot(pairs, key), _COUNT]
-            if head >= 0 and count > 0:
+            if head >= 0 and count >= (1 if keep_all else least):
                 _push(heap, waiting, count, key, head)
                 waiting += 1
+            else:
+                while head >= 0:
+                    following = wide(nodes[head, _NEXT])
+                    nodes[head, _NEXT] = free[0]
+                    free[0] = head
+                    head = following
     return merges[:made], points[: bounds[tokens]], bounds[: tokens + 1]

@@ -19,13 +19,14 @@ import numpy as np
 import pyarrow as pa
 
 from corpusforge.errors import SpecError, nearest
-from corpusforge.kernels.jit import kernel
+from corpusforge.kernels.jit import inlined, kernel
+from corpusforge.kernels.letters import end_of_letters
 
 _CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 
-PATTERNS = {
+_BASE = {
     "none": "",  # a document is one pre-token
     "whitespace": r" ?\S+|\s+(?!\S)|\s+",
     "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
@@ -37,8 +38,55 @@ PATTERNS = {
     rf"|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTION}?"
     rf"|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACES}",
 }
-CODES = {name: code for code, name in enumerate(PATTERNS)}
-_NONE, _WHITESPACE, _GPT2, _LLAMA3, _QWEN2, _O200K = range(6)
+_NUMBERS = (r"\p{N}{1,3}|", r" ?\p{N}+|", r"\p{N}|")  # how the splits cut numbers
+_DIGITS = {1: r"\p{N}|", 3: r"\p{N}{1,3}|"}
+
+
+def _limited(split: str, digits: int) -> str | None:
+    """The expression with numbers in pieces of at most ``digits``, if it cuts numbers at all."""
+    rule = next((rule for rule in _NUMBERS if rule in _BASE[split]), None)
+    return rule and _BASE[split].replace(rule, _DIGITS[digits])
+
+
+def _all() -> dict[str, str]:
+    found = dict(_BASE)
+    for name in _BASE:
+        for digits in _DIGITS:
+            pattern = _limited(name, digits)
+            if pattern and pattern not in found.values():
+                found[f"{name}/{digits}"] = pattern
+    return found
+
+
+PATTERNS = _all()  # by name, and by name/digits
+
+
+def with_digits(split: str, digits: int) -> str:
+    """Name of ``split`` with numbers in pieces of at most ``digits``: 1, 3, or 0 as it has them.
+
+    Raises SpecError for a split that does not cut numbers.
+    """
+    if not digits:
+        return split
+    pattern = _limited(split, digits)
+    if pattern is None:
+        raise SpecError(
+            f"the split '{split}' does not cut numbers", remedy="set digits=0, or another split"
+        )
+    return next(name for name, known in PATTERNS.items() if known == pattern)
+
+
+_NONE, _WHITESPACE, _GPT2, _LLAMA3, _O200K = range(5)
+_KINDS = {"none": 0, "whitespace": 1, "gpt2": 2, "llama3": 3, "qwen2": 3, "o200k": 4}
+_MOST = {"llama3": 3, "qwen2": 1, "o200k": 3}  # digits of a piece; of gpt2 any number
+
+
+def _code(name: str) -> int:
+    base, _, digits = name.partition("/")
+    return _KINDS[base] | (int(digits) if digits else _MOST.get(base, 0)) << 3
+
+
+CODES = {name: _code(name) for name in PATTERNS}
 
 # Flags of a code point. Marks have UPPER and LOWER without LETTER, as o200k wants them.
 SPACE, NUMBER, LETTER, UPPER, LOWER, NEWLINE = 1, 2, 4, 8, 16, 32
@@ -52,7 +100,7 @@ _SHIFT = np.uint64(29)
 def code_of(split: str) -> int:
     """Return the scanner's code of ``split``; raises SpecError that names the nearest one."""
     if split not in CODES:
-        raise SpecError(f"no split is called '{split}'", remedy=nearest(split, CODES))
+        raise SpecError(f"no split is called '{split}'", remedy=nearest(split, _BASE))
     return CODES[split]
 
 
@@ -90,13 +138,13 @@ def windows(data: np.ndarray) -> np.ndarray:
     return np.ndarray((len(data) - 7,), dtype="<u8", buffer=data, strides=(1,))
 
 
-@kernel
+@inlined
 def wide(value: Any) -> int:
     """Return ``value`` as int64: a byte must not be shifted in eight bits."""
     return int(np.int64(value))
 
 
-@kernel
+@inlined
 def hash_of(words: np.ndarray, start: int, length: int) -> np.uint64:
     """Hash of ``length`` bytes from ``start``: multiply and fold, eight bytes at a time.
 
@@ -114,7 +162,7 @@ def hash_of(words: np.ndarray, start: int, length: int) -> np.uint64:
     return value ^ (value >> np.uint64(32))
 
 
-@kernel
+@inlined
 def same(words: np.ndarray, one: int, two: int, length: int) -> bool:
     """Whether ``length`` bytes of ``windows`` at ``one`` and at ``two`` are equal."""
     done = 0
@@ -126,7 +174,7 @@ def same(words: np.ndarray, one: int, two: int, length: int) -> bool:
     return True
 
 
-@kernel
+@inlined
 def flags_at(data: np.ndarray, position: int, table: np.ndarray) -> int:
     """Flags of the character at ``position``, plus 256 times its length in bytes."""
     lead = wide(data[position])
@@ -143,7 +191,7 @@ def flags_at(data: np.ndarray, position: int, table: np.ndarray) -> int:
     return wide(table[point]) | 1024
 
 
-@kernel
+@inlined
 def _run(data: np.ndarray, start: int, stop: int, table: np.ndarray, any_of: int) -> int:
     """End of the run of characters that have a flag of ``any_of``."""
     position = start
@@ -155,7 +203,7 @@ def _run(data: np.ndarray, start: int, stop: int, table: np.ndarray, any_of: int
     return position
 
 
-@kernel
+@inlined
 def _run_without(data: np.ndarray, start: int, stop: int, table: np.ndarray, none_of: int) -> int:
     """End of the run of characters that have no flag of ``none_of``."""
     position = start
@@ -167,7 +215,7 @@ def _run_without(data: np.ndarray, start: int, stop: int, table: np.ndarray, non
     return position
 
 
-@kernel
+@inlined
 def _contraction(data: np.ndarray, start: int, stop: int, either_case: bool) -> int:
     """Bytes of 's 't 're 've 'm 'll 'd at ``start``, else 0."""
     if start + 1 >= stop or data[start] != 0x27:
@@ -188,7 +236,7 @@ def _contraction(data: np.ndarray, start: int, stop: int, either_case: bool) -> 
     return 0
 
 
-@kernel
+@inlined
 def _spaces(data: np.ndarray, start: int, stop: int, table: np.ndarray, lines: bool) -> int:
     r"""End of ``\s*[\r\n]+|\s+(?!\S)|\s+`` (the first only with ``lines``) at a space."""
     position = start
@@ -209,7 +257,7 @@ def _spaces(data: np.ndarray, start: int, stop: int, table: np.ndarray, lines: b
     return position
 
 
-@kernel
+@inlined
 def _cased(data: np.ndarray, start: int, stop: int, table: np.ndarray, need_lower: bool) -> int:
     """End of UPPER* LOWER+ (``need_lower``) or of UPPER+ LOWER*, else ``start``."""
     position = start
@@ -227,7 +275,7 @@ def _cased(data: np.ndarray, start: int, stop: int, table: np.ndarray, need_lowe
     return end if position > start else start
 
 
-@kernel
+@inlined
 def _o200k_word(data: np.ndarray, start: int, stop: int, table: np.ndarray, found: int) -> int:
     """End of one of o200k's two word alternatives, else ``start``."""
     after = start + (found >> 8)
@@ -243,18 +291,23 @@ def _o200k_word(data: np.ndarray, start: int, stop: int, table: np.ndarray, foun
     return start
 
 
-@kernel
-def end_of_pretoken(data: np.ndarray, start: int, stop: int, table: np.ndarray, split: int) -> int:
-    """Return the end of the pre-token that begins at ``start`` < ``stop``, for a code of CODES."""
+@inlined
+def end_of_pretoken(
+    data: np.ndarray, words: np.ndarray, start: int, stop: int, table: np.ndarray, split: int
+) -> int:
+    """Return the end of the pre-token that begins at ``start`` < ``stop``, for a code of CODES.
+
+    ``words`` is from ``windows`` of ``data``.
+    """
+    most = split >> 3  # digits, 0 for any number
+    split &= 7
     if split == _NONE:
         return stop
     if split != _WHITESPACE and split != _O200K:  # the common case: a word of ASCII letters
         first = start + 1 if data[start] == 0x20 else start
-        end = first
-        while end < stop and 0x61 <= (wide(data[end]) | 0x20) <= 0x7A:
-            end += 1
-        if end > first and (end == stop or data[end] < 0x80):
-            return end
+        end = end_of_letters(words, first, stop)
+        if end > first:
+            return end if end == stop or data[end] < 0x80 else _run(data, end, stop, table, LETTER)
     found = flags_at(data, start, table)
     after = start + (found >> 8)
     following = flags_at(data, after, table) if after < stop else 0
@@ -278,9 +331,9 @@ def end_of_pretoken(data: np.ndarray, start: int, stop: int, table: np.ndarray, 
         if prefix and following & LETTER:
             return _run(data, after, stop, table, LETTER)
     if found & NUMBER:
-        if split == _GPT2:
+        if most == 0:
             return _run(data, after, stop, table, NUMBER)
-        if split == _QWEN2 or not following & NUMBER:
+        if most == 1 or not following & NUMBER:
             return after
         after += following >> 8
         following = flags_at(data, after, table) if after < stop else 0
@@ -289,7 +342,7 @@ def end_of_pretoken(data: np.ndarray, start: int, stop: int, table: np.ndarray, 
     if not found & SPACE:
         end = _run_without(data, after, stop, table, SPACE | LETTER | NUMBER)
     elif data[start] == 0x20 and following and not following & SPACE:
-        if following & NUMBER and split == _GPT2:
+        if following & NUMBER and split == _GPT2 and most == 0:
             return _run(data, after, stop, table, NUMBER)
         if not following & (LETTER | NUMBER):
             end = _run_without(data, after, stop, table, SPACE | LETTER | NUMBER)
@@ -305,13 +358,18 @@ def end_of_pretoken(data: np.ndarray, start: int, stop: int, table: np.ndarray, 
 
 @kernel
 def _ends(
-    data: np.ndarray, offsets: np.ndarray, table: np.ndarray, split: int, out: np.ndarray
+    data: np.ndarray,
+    words: np.ndarray,
+    offsets: np.ndarray,
+    table: np.ndarray,
+    split: int,
+    out: np.ndarray,
 ) -> int:
     used = 0
     for row in range(len(offsets) - 1):
         position, stop = offsets[row], offsets[row + 1]
         while position < stop:
-            position = end_of_pretoken(data, position, stop, table, split)
+            position = end_of_pretoken(data, words, position, stop, table, split)
             out[used] = position
             used += 1
     return used
@@ -321,4 +379,4 @@ def ends(text: pa.Array, split: str) -> np.ndarray:
     """Return the ends (pre-tokens,) int64 of all pre-tokens, in bytes of the joined rows."""
     data, offsets = utf8(text)
     out = np.empty(len(data), dtype=np.int64)
-    return out[: _ends(data, offsets, classes(), code_of(split), out)]
+    return out[: _ends(data, windows(data), offsets, classes(), code_of(split), out)]

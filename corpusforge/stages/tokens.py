@@ -7,14 +7,16 @@ encode  texts -> tokens/UNIT.arrow, tokens/UNIT_001.arrow, ...: one record batch
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge import ledger, readers
+from corpusforge import ledger, readers, token_tally
 from corpusforge.errors import RunError
 from corpusforge.kernels import counts, digest
 from corpusforge.plan import Unit
@@ -22,13 +24,16 @@ from corpusforge.run import beat
 from corpusforge.schema import tokens_schema
 from corpusforge.shard import Shard, ShardWriter, commit, committed, join, read_batches, read_table
 from corpusforge.spec import TokenizeSpec
-from corpusforge.tokenizer import Tokenizer, count
+from corpusforge.tokenizer import Tokenizer
 from corpusforge.transform import alive, decide, put
 from corpusforge.transforms.encode import Encode
+from corpusforge.weights import given, weighted_counts, whole
 
 NEEDED = ("id", "source", "offset", "source_id", "url", "text")
 VERDICT = ("outcome", "reasons", "detail")
-MERGE_EVERY = 32  # count tables merged at a time: bounds a worker's memory
+MERGE_EVERY = 16  # count tables merged at a time: bounds a worker's memory
+FLUSH_BYTES = 64 << 20  # of merged counts that a worker holds before they go to the shuffle
+CHECKED_BYTES = 1 << 18  # of the text on which an engine is compared with the library
 SHARD_TOKENS = 16_000_000  # of a token shard, which is written from memory
 
 
@@ -60,8 +65,19 @@ class Texts:
             return
         for piece in Unit.from_json(self.unit or {}).pieces:
             for batch in readers.read(piece, spec.read, spec.plan.batch_bytes):
+                languages = _languages(batch.column("meta"))
                 batch = _without_pages(batch).select([*NEEDED, *VERDICT])
-                yield put(batch, "language", pa.nulls(batch.num_rows, pa.string()))
+                yield put(batch, "language", languages)
+
+
+def _languages(meta: pa.Array) -> pa.Array:
+    """What plain corpus files say of the language: their field ``language`` or ``lang``."""
+    found = []
+    for text in meta.to_pylist():
+        fields = json.loads(text) if text and '"lang' in text else {}
+        name = fields.get("language", fields.get("lang"))
+        found.append(name if isinstance(name, str) else None)
+    return pa.array(found, pa.string())
 
 
 def _cut(batch: pa.RecordBatch, limit: int) -> Iterator[pa.RecordBatch]:
@@ -92,13 +108,15 @@ def count_map(root: str, texts: Texts, spec: TokenizeSpec, key: str) -> Iterator
     parts: list[pa.Table] = []
     documents = dropped = 0
     for batch in texts.batches(spec):
-        counted = count(batch.filter(pa.array(alive(batch))).column("text"), spec)
-        parts.append(counted.table)
-        dropped += counted.dropped
+        for counted in weighted_counts(batch.filter(pa.array(alive(batch))), spec):
+            parts.append(counted.table)
+            dropped += counted.dropped
         documents += batch.num_rows
         beat(root, "count", texts.name, documents, 0)
         if len(parts) >= MERGE_EVERY:
             parts = [counts.add(parts)]
+            if parts[0].nbytes > FLUSH_BYTES:
+                yield from counts.pack(parts.pop(), spec.ranges)
     beat(root, "count", texts.name, documents, texts.bytes)
     commit(root, "counted", texts.name, key, [], dropped=dropped)
     if parts:
@@ -117,9 +135,9 @@ def count_reduce(root: str, number: int, blobs: Iterable[bytes], key: str) -> st
     return name
 
 
-def gather(root: str, ranges: int, key: str) -> tuple[pa.Table, Shard]:
+def gather(root: str, spec: TokenizeSpec, key: str) -> tuple[pa.Table, Shard]:
     """Merge the ranges into counts.parquet, sorted by word."""
-    names = [f"range-{number:05d}" for number in range(ranges)]
+    names = [f"range-{number:05d}" for number in range(spec.ranges)]
     if lost := [name for name in names if not committed(root, "count", name, key)]:
         raise RunError(
             f"ranges of counts without output: {', '.join(lost[:5])}",
@@ -129,6 +147,7 @@ def gather(root: str, ranges: int, key: str) -> tuple[pa.Table, Shard]:
     table = counts.add(
         [read_table(root, f"counts/{name}.parquet", counts.COUNTS) for name in names]
     )
+    table = whole(table) if given(spec) else table
     with ShardWriter(root, "counts.parquet", counts.COUNTS) as writer:
         for batch in table.combine_chunks().to_batches():
             writer.write(batch)
@@ -173,15 +192,20 @@ def encode(root: str, texts: Texts, spec: TokenizeSpec, key: str) -> dict[str, A
     """Encode the texts of one unit with the tokenizer of the run into its token shards."""
     if done := committed(root, "encode", texts.name, key):
         return done
-    step = Encode(Tokenizer.load(join(root, "tokenizer")))
-    writer = TokenWriter(root, texts.name, tokens_schema(step.tokenizer.width))
+    tokenizer = Tokenizer.load(join(root, "tokenizer"))
+    tokenizer.use(spec.engine)
+    step = Encode(tokenizer)
+    writer = TokenWriter(root, texts.name, tokens_schema(tokenizer.width))
     total = {"in": 0, "kept": 0, "dropped": 0, "failed": 0}
     content = size = 0
     lost: str | None = None
+    sums = token_tally.EMPTY
     for batch in texts.batches(spec):
         total = ledger.add([total, ledger.count(batch)])
         lost = lost or _first_lost(batch)
-        rows = step(batch.filter(pa.array(alive(batch)))).select(writer.schema.names)
+        encoded = step(batch.filter(pa.array(alive(batch))))
+        sums = token_tally.total([sums, token_tally.tally(encoded, tokenizer)])
+        rows = encoded.select(writer.schema.names)
         writer.write(rows)
         content = digest.combine([content, digest.content("tokens", rows.columns)])
         size += pc.sum(rows.column("bytes")).as_py() or 0
@@ -189,6 +213,7 @@ def encode(root: str, texts: Texts, spec: TokenizeSpec, key: str) -> dict[str, A
     writer.flush()
     beat(root, "encode", texts.name, total["in"], texts.bytes)
     facts = {"counts": total, "first_lost": lost, "tokens": writer.tokens, "bytes": size}
+    facts |= sums
     commit(root, "encode", texts.name, key, writer.shards, content=digest.to_hex(content), **facts)
     return committed(root, "encode", texts.name, key) or {}
 
@@ -199,3 +224,16 @@ def _one(table: pa.Table, field: pa.Field) -> pa.Array:
     if pa.types.is_dictionary(field.type):
         return column.dictionary_encode()
     return column
+
+
+def check_engine(texts: Texts, spec: TokenizeSpec, tokenizer: Tokenizer) -> None:
+    """Compare the engine with the tokenizers library on the first texts of a unit.
+
+    Raises RunError where they differ.
+    """
+    for batch in texts.batches(spec):
+        text = batch.filter(pa.array(alive(batch))).column("text")
+        sizes = pc.binary_length(text).to_numpy(zero_copy_only=False)
+        rows = int((np.cumsum(sizes) <= CHECKED_BYTES).sum())
+        tokenizer.check(text.slice(0, max(rows, 1)))
+        return

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from corpusforge.kernels import encode
+from corpusforge.kernels import encode, ranks
 from corpusforge.kernels.bpe import Learnt, byte_characters, train_bpe
 from corpusforge.kernels.counts import count_batch
 from corpusforge.kernels.pretokens import CODES, PATTERNS, utf8
@@ -36,7 +36,7 @@ class Pair:
         learnt = learnt or learn()
         vocab = {token: number for number, token in enumerate(learnt.tokens)}
         self.split = split
-        self.tables = encode.tables(vocab, learnt.merges)
+        self.tables = ranks.tables(vocab, learnt.merges)
         self.cache = encode.new_cache(64)  # so small that it starts anew all the time
         self.library = Tokenizer(models.BPE(vocab, learnt.merges))
         steps = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
@@ -118,7 +118,7 @@ def test_rows_end_with_the_given_id() -> None:
 def test_a_byte_without_id_is_refused() -> None:
     """A vocabulary that is not byte-level cannot be prepared."""
     with pytest.raises(KeyError):
-        encode.tables({"a": 0}, [])
+        ranks.tables({"a": 0}, [])
 
 
 def test_a_megabyte_without_a_cut() -> None:

@@ -368,7 +368,7 @@ def kind(run: str) -> str:
 
 
 def compare(first: str, second: str) -> str:
-    """Write ``second/difference.html``, two clean runs side by side; returns its path."""
+    """Write ``second/difference.html``, two runs of one kind side by side; returns its path."""
     from corpusforge import report as reports
 
     return reports.compare(first, second)

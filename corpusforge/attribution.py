@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from corpusforge import copies
 from corpusforge.copies import SIGNED
-from corpusforge.schema import REMOVED
+from corpusforge.schema import LANGUAGE, LEDGER, REMOVED
 from corpusforge.shard import read_table
 from corpusforge.spec import CleanSpec, Dedup
 from corpusforge.stages import again
@@ -31,6 +31,7 @@ from corpusforge.transforms.judge import KEEP, MIN_SCORE
 
 MOST = 2_000_000  # documents whose signatures are held, about 0.6 kB each
 KINDS = ("failed", "first", "unique", "leave_one_out")
+JUDGED = ("id", "outcome", "stage", "reasons", *LANGUAGE.names)
 JUDGING = ("language", "rules")  # stages whose reasons are of rules
 
 
@@ -50,8 +51,9 @@ class Attribution:
         self.numbers = np.zeros((len(self.rules), len(KINDS), 2), np.int64)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Count a judged batch that has the columns of SIGNED."""
-        self._hold(self.passed, batch.filter(pa.array(alive(batch))).select(SIGNED.names))
+        """Count a judged batch that has the columns of SIGNED, and ``few``: may have copies."""
+        columns = [*SIGNED.names, "few"]
+        self._hold(self.passed, batch.filter(pa.array(alive(batch))).select(columns))
         by_rule = pc.is_in(batch.column("stage"), value_set=pa.array(JUDGING))
         failed = batch.filter(by_rule)
         reasons = failed.column("reasons")
@@ -69,19 +71,27 @@ class Attribution:
             np.add.at(self.numbers[:, kind, 0], rule[mask], 1)
             np.add.at(self.numbers[:, kind, 1], rule[mask], tokens[parents[mask]])
         unique &= ~_contaminated(failed, self.decontaminate)[parents]  # would go all the same
-        signed = failed.select(SIGNED.names).take(pa.array(parents[unique]))
-        self._hold(self.alone, signed.append_column("rule", pa.array(rule[unique])))
+        signed = failed.select(columns).take(pa.array(parents[unique]))
+        signed = signed.append_column("rule", pa.array(rule[unique]))
+        apart = ~self._hold(self.alone, signed)  # would stay without the rule, copies or not
+        leave = self.numbers[:, KINDS.index("leave_one_out")]
+        np.add.at(leave[:, 0], rule[unique][apart], 1)
+        np.add.at(leave[:, 1], rule[unique][apart], tokens[parents[unique]][apart])
 
-    def _hold(self, tables: list[pa.Table], batch: pa.RecordBatch) -> None:
+    def _hold(self, tables: list[pa.Table], batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+        """Hold the documents that may have copies; returns which (rows,) they are."""
+        mine = np.asarray(batch.column("few").to_numpy(zero_copy_only=False), bool)
+        batch = batch.filter(batch.column("few")).drop_columns(["few"])
         self.held += batch.num_rows
         if self.most is None or self.held <= self.most:
             tables.append(pa.table(batch))
         else:
             self.passed.clear()
             self.alone.clear()
+        return mine
 
     def candidates(self) -> pa.Table:
-        """Return SIGNED of the documents that fail nothing: those that deduplication compares."""
+        """Return SIGNED of the held documents that fail nothing: deduplication compares them."""
         return pa.concat_tables([SIGNED.empty_table(), *(t.cast(SIGNED) for t in self.passed)])
 
     def finish(self, removed: pa.Table, spec: Dedup) -> list[dict[str, Any]]:
@@ -120,7 +130,8 @@ class Attribution:
             stays = np.zeros(len(every), bool)
             stays[near] = ~pc.is_in(after.column("id"), value_set=went).to_numpy()
             change = stays.astype(np.int64) - (old & near & ~gone)
-            self.numbers[rule, KINDS.index("leave_one_out")] = change.sum(), (change * tokens).sum()
+            leave = self.numbers[rule, KINDS.index("leave_one_out")]
+            leave += change.sum(), (change * tokens).sum()
 
 
 def _contaminated(batch: pa.RecordBatch, drops: bool) -> npt.NDArray[np.bool_]:
@@ -144,15 +155,23 @@ def rules_of(spec: CleanSpec) -> tuple[str, ...]:
 def of_run(root: str, units: Sequence[str], spec: CleanSpec) -> list[dict[str, Any]]:
     """Return the attribution of the settled units of a clean run."""
     found = empty(spec, MOST)
-    for batch in judged(root, units, spec):
+    for _, batch in judged(root, units, spec):
         found.add(batch)
     return found.finish(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup)
 
 
-def judged(root: str, units: Sequence[str], spec: CleanSpec) -> Iterator[pa.RecordBatch]:
-    """Yield the records of units of the run in ``root``, judged anew by ``spec``, with SIGNED."""
+def judged(
+    root: str, units: Sequence[str], spec: CleanSpec
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Yield (unit, records) of the run in ``root``, judged anew by ``spec``, with SIGNED.
+
+    Of the ledger they have id, verdict and language. ``few`` says which records share a key with
+    another, and so may have copies; the others have no signature.
+    """
+    shared = copies.shared(root, units, spec.dedup.bands)
     columns = [*(rule.signal for rule in judge_of(spec).rules), SIGNAL.name, *SIGNED.names[1:]]
+    ledger = pa.schema([LEDGER.field(name) for name in JUDGED])
     verdicts = again.verdicts(spec)
     for unit in units:
-        for batch in again.rows(root, unit, tuple(dict.fromkeys(columns))):
-            yield verdicts(batch)
+        for batch in again.rows(root, unit, tuple(dict.fromkeys(columns)), ledger, shared.rows):
+            yield unit, verdicts(batch)

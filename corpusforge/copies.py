@@ -6,15 +6,18 @@ to do with one another, so that a few more or fewer documents cost a small dedup
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusforge.kernels import dedup
+from corpusforge.kernels import dedup, shared_keys
 from corpusforge.kernels.dedup import halves, matrix
 from corpusforge.numbered import SIGNALS, Stretch
 from corpusforge.resolve import PAIR, Corpora, removed_table, resolve
 from corpusforge.schema import DOCUMENT, SIGNATURE
+from corpusforge.shard import read_batches
 from corpusforge.spec import Dedup
 
 SIGNED = pa.schema([DOCUMENT.field("id"), *SIGNATURE])
@@ -70,17 +73,56 @@ def groups(documents: pa.Table) -> npt.NDArray[np.int64]:
     return labels
 
 
+class Shared:
+    """Tells which documents share an exact or a band key with another: show it all of them first.
+
+    A few that share none are told to, too; no result of deduplication depends on those.
+    """
+
+    COLUMNS = ("exact", "bands")
+
+    def __init__(self, documents: int, bands: int) -> None:
+        self.once, self.twice = (shared_keys.table(documents * (bands + 1)) for _ in range(2))
+
+    def note(self, batch: pa.RecordBatch) -> None:
+        """Remember the keys of a batch with COLUMNS."""
+        for keys, _ in _keys(batch):
+            shared_keys.note(keys, self.once, self.twice)
+
+    def rows(self, batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+        """Return a mask (rows,) of the documents of a batch with COLUMNS that share a key."""
+        found = np.zeros(batch.num_rows, bool)
+        for keys, rows in _keys(batch):
+            shared_keys.shared(keys, rows, self.twice, found)
+        return found
+
+
+def shared(root: str, units: Sequence[str], bands: int) -> Shared:
+    """Return what tells the documents of the clean run in ``root`` that share keys."""
+    files = [f"signals/{unit}.parquet" for unit in units]
+    count = sum(b.num_rows for file in files for b in read_batches(root, file, ["candidate"]))
+    found = Shared(count, bands)
+    for file in files:
+        for batch in read_batches(root, file, Shared.COLUMNS):
+            found.note(batch)
+    return found
+
+
+def _keys(
+    documents: pa.Table | pa.RecordBatch,
+) -> list[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]]:
+    """Return the band keys, then the exact keys, of documents, each with the row of each key."""
+    banded = np.flatnonzero(documents.column("bands").is_valid())
+    table = matrix(documents.column("bands").drop_null()).view("<u8").astype(np.uint64, copy=False)
+    exact = np.flatnonzero(documents.column("exact").is_valid())
+    high, low = halves(documents.column("exact").drop_null())
+    return [(table.ravel(), np.repeat(banded, table.shape[1])), (high ^ low, exact)]
+
+
 def _shared_keys(documents: pa.Table) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """Return the keys that more than one document has, sorted, and the row of each."""
-    banded = documents.column("bands").is_valid().to_numpy()
-    table = matrix(documents.column("bands").drop_null()).view("<u8").astype(np.uint64)
-    exact = documents.column("exact").is_valid().to_numpy()
-    high, low = halves(documents.column("exact").drop_null())
-    keys = np.concatenate([table.ravel(), high ^ low])
-    rows = np.concatenate(
-        [np.repeat(np.flatnonzero(banded), table.shape[1]), np.flatnonzero(exact)]
-    )
-    order = np.argsort(keys, kind="stable")
+    keys, rows = (np.concatenate(parts) for parts in zip(*_keys(documents), strict=True))
+    order = np.argsort(keys)
     keys, rows = keys[order], rows[order]
     same = keys[1:] == keys[:-1]
     shared = np.append(same, False) | np.append(False, same) if len(keys) else np.zeros(0, bool)

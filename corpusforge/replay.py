@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from fsspec.core import url_to_fs
@@ -192,20 +193,25 @@ def replay(root: str, spec: CleanSpec) -> Replay:
     settings = check(root, run, spec)
     names = [unit.name for unit in again.units_of(root)]
     found = attribution.empty(spec)
-    for batch in attribution.judged(root, names, spec):
+    judged: dict[str, list[pa.RecordBatch]] = {name: [] for name in names}
+    for name, batch in attribution.judged(root, names, spec):
         found.add(batch)
+        judged[name].append(batch.select(["id", *VERDICT[:3]]))
     removed = copies.removed(found.candidates(), spec.dedup)
     mark = Mark(removed, spec.dedup.similarity)
     before, after = Tally(), Tally()
     changes, other = [_changes_schema().empty_table()], 0
-    for name in names:
-        old = (part for b in read_batches(root, f"ledger/{name}.parquet") for part in again.cut(b))
-        for was, batch in zip(old, attribution.judged(root, [name], spec), strict=True):
+    for name, batches in judged.items():
+        old = read_batches(root, f"ledger/{name}.parquet", VERDICT)
+        sides = []
+        for was, batch in zip(old, batches, strict=True):
             now = mark(batch)
             before.add(was)
             after.add(now)
-            changes.append(_changed(was, now))
+            sides.append(_sides_of(was, now))
             other += _other_reason(was, now)
+        if any(map(len, sides)):
+            changes += _named(root, name, sides)
     return Replay(
         settings,
         before,
@@ -224,14 +230,20 @@ def _changes_schema() -> pa.Schema:
     return pa.schema(fields)
 
 
-def _changed(was: pa.RecordBatch, now: pa.RecordBatch) -> pa.Table:
-    mask = pc.not_equal(was.column("outcome"), now.column("outcome"))
-    columns = [was.column(name) for name in NAMED]
-    for batch in (was, now):
-        columns += [batch.column(name) for name in VERDICT]
-    return pa.table([c.filter(mask) for c in columns], names=_changes_schema().names).cast(
-        _changes_schema()
-    )
+def _sides_of(was: pa.RecordBatch, now: pa.RecordBatch) -> pa.Table:
+    """Return VERDICT before and after of the rows that change sides, and ``row``, their place."""
+    rows = pa.array(np.flatnonzero(pc.not_equal(was.column("outcome"), now.column("outcome"))))
+    columns = [batch.column(name).take(rows) for batch in (was, now) for name in VERDICT]
+    return pa.table([rows, *columns], names=["row", *_changes_schema().names[len(NAMED) :]])
+
+
+def _named(root: str, unit: str, sides: list[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the rows of ``sides``, a table a batch of the unit's ledger, as changes."""
+    named = read_batches(root, f"ledger/{unit}.parquet", NAMED)
+    for batch, side in zip(named, sides, strict=True):
+        columns = [batch.column(name).take(side["row"].combine_chunks()) for name in NAMED]
+        table = pa.table([*columns, *side.columns[1:]], names=_changes_schema().names)
+        yield table.cast(_changes_schema())
 
 
 def _other_reason(was: pa.RecordBatch, now: pa.RecordBatch) -> int:

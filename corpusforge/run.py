@@ -29,7 +29,7 @@ from fsspec.implementations.local import LocalFileSystem
 from corpusforge import spec as specs
 from corpusforge.errors import RunError, UsageError
 from corpusforge.progress import beat as beat
-from corpusforge.progress import progress as progress
+from corpusforge.progress import progress, seen
 from corpusforge.shard import join, read_json, write_bytes
 
 HEARTBEAT = 5.0  # seconds between two signs of life in lock.json
@@ -104,6 +104,16 @@ class RunFolder:
     def file(self, name: str) -> str:
         """Path of ``name`` under the folder."""
         return join(self.root, name)
+
+    @contextmanager
+    def stage(self, name: str, size: int = 0, units: int = 0, *, quiet: bool) -> Iterator[None]:
+        """Show the progress of a stage of ``size`` input bytes meanwhile, and log its time."""
+        start = time.monotonic()
+        with progress(self.root, name, size, units, quiet=quiet):
+            yield
+        seconds = round(time.monotonic() - start, 3)
+        documents = seen(self.root, name).documents
+        self.log("stage", stage=name, seconds=seconds, documents=documents, bytes=size)
 
     def check(self) -> None:
         """Raise RunError if the lock is not this run's any more."""

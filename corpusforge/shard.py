@@ -177,6 +177,11 @@ def read_batches(
             yield from table.iter_batches(columns=list(columns) if columns else None)
             return
         reader = ipc.open_file(source)
+        if columns:  # the others are not even decompressed
+            fields = [reader.schema.get_field_index(name) for name in columns]
+            if -1 not in fields:
+                options = ipc.IpcReadOptions(included_fields=fields)
+                reader = ipc.open_file(source, options=options)
         for index in range(reader.num_record_batches):
             batch = reader.get_batch(index)
             yield batch.select(list(columns)) if columns else batch
@@ -249,6 +254,17 @@ def read_json(path: str) -> Any | None:
             return json.loads(file.read())
     except (FileNotFoundError, ValueError):
         return None
+
+
+def read_lines(path: str) -> list[str]:
+    """Return the lines of a text file, none where there is no such file."""
+    fs, plain = fsspec.core.url_to_fs(path)
+    try:
+        with fs.open(plain, "rb") as file:
+            data: bytes = file.read()
+    except FileNotFoundError:
+        return []
+    return data.decode(errors="replace").splitlines()
 
 
 def file_sha256(root: str, name: str) -> tuple[int, str]:

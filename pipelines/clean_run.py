@@ -12,7 +12,7 @@ from corpusforge.dedup_index import Earlier
 from corpusforge.errors import AccountingError, RunError, UsageError
 from corpusforge.kernels import digest
 from corpusforge.plan import Unit, estimate
-from corpusforge.run import RunFolder, progress
+from corpusforge.run import RunFolder
 from corpusforge.shard import Shard, committed, read_json, shards_of, write_json
 from corpusforge.spec import CleanSpec
 from corpusforge.stages import again, key_of, recipe, warm
@@ -107,7 +107,7 @@ def replay(
         _match_plan(run, units)
         done = _finished(run, units, spec, old.versions)
         if done is None:
-            with progress(run.root, "documents", 0, quiet=quiet):
+            with run.stage("documents", 0, len(units), quiet=quiet):
                 for unit in units:
                     again.documents(source, run.root, unit, spec, old_spec, old.versions)
             done = _stages(run, units, spec, engine, quiet, old, source)
@@ -173,7 +173,7 @@ def _stages(
     keys = {unit.name: recipe.documents_key(spec, unit, made) for unit in units}
     left = [unit for unit in units if not committed(root, "documents", unit.name, keys[unit.name])]
     if left:
-        with progress(root, "documents", sum(u.bytes for u in left), quiet=quiet):
+        with run.stage("documents", sum(u.bytes for u in left), len(left), quiet=quiet):
             jobs.documents(engine, root, left, spec)
     read = [_record(root, "documents", unit.name, keys[unit.name]) for unit in units]
 
@@ -186,7 +186,7 @@ def _stages(
     undone = [name for name in names if not committed(root, "settle", name, last[name])]
     if undone:
         work = [(n, last[n], facts["units"][n], facts["numbers"][n]) for n in undone]
-        with progress(root, "settle", 0, quiet=quiet):
+        with run.stage("settle", 0, len(undone), quiet=quiet):
             jobs.settle(engine, root, work, spec, size)
     settled = [_record(root, "settle", name, last[name]) for name in names]
 
@@ -253,7 +253,7 @@ def _dedup(
     key = key_of("dedup", run.key, *[shard.sha256 for shard in signals], *against)
     last = "cut" if spec.dedup.paragraphs else "removed"
     if not (committed(root, "dedup", "removed", key) and committed(root, "dedup", last, key)):
-        with progress(root, "dedup", 0, quiet=quiet):
+        with run.stage("dedup", quiet=quiet):
             indexes = dedup_index.open_all(earlier, spec.dedup, run.file("work/earlier"))
             rows = [(name, shard.rows) for name, shard in zip(names, signals, strict=True)]
             plan = dedups.layout(rows, indexes, spec, key)

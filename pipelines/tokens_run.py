@@ -13,7 +13,7 @@ from corpusforge import __version__, ledger, manifest, readers, sweep, token_tal
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, InputError, RunError, UsageError
 from corpusforge.kernels import digest
-from corpusforge.run import RunFolder, progress
+from corpusforge.run import RunFolder
 from corpusforge.shard import Shard, commit, committed, exists, file_sha256, join, shards_of
 from corpusforge.spec import TokenizeSpec
 from corpusforge.stages import key_of, warm
@@ -146,9 +146,9 @@ def _tokenizer(
     if made is None:
         run.remove("counts", "commits/count", "commits/counted")
         warm.warm(lambda: warm.tokens(spec), quiet=quiet)
-        with progress(root, "count", sum(unit.bytes for unit in units), quiet=quiet):
+        with run.stage("count", sum(unit.bytes for unit in units), len(units), quiet=quiet):
             jobs.count(engine, root, units, spec, key)
-        with progress(root, "train", 0, quiet=quiet):
+        with run.stage("train", quiet=quiet):
             table, counted = stages.gather(root, spec, key)
             if table.num_rows == 0:
                 raise InputError(
@@ -225,7 +225,7 @@ def _encode(
     if left := [unit for unit, own in pairs if not committed(root, "encode", unit.name, own)]:
         warm.warm(lambda: warm.encode(made), quiet=quiet)
         stages.check_engine(left[0], spec, made)
-        with progress(root, "encode", sum(unit.bytes for unit in left), quiet=quiet):
+        with run.stage("encode", sum(unit.bytes for unit in left), len(left), quiet=quiet):
             jobs.encode(engine, root, left, spec, last)
     return _records(root, "encode", units, keys)
 

@@ -142,7 +142,7 @@ def test_nothing_changes_without_settings(run):
     assert (len(found.changes), found.other) == (0, 0)
     spec = api.replay_spec(root)
     table = attribution.empty(spec)
-    for batch in attribution.judged(root, [unit.name for unit in again.units_of(root)], spec):
+    for _, batch in attribution.judged(root, [unit.name for unit in again.units_of(root)], spec):
         table.add(batch)
     removed = read_table(root, "dedup/removed.arrow", REMOVED)
     assert removed.num_rows > 5
@@ -186,7 +186,7 @@ def test_attribution_holds_no_more_than_its_limit(run):
     rows = {}
     for most in (None, 20):
         table = attribution.empty(spec, most)
-        for batch in attribution.judged(root, names, spec):
+        for _, batch in attribution.judged(root, names, spec):
             table.add(batch)
             assert most is None or sum(map(len, table.passed + table.alone)) <= most
         rows[most] = table.finish(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup)

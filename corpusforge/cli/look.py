@@ -90,7 +90,7 @@ def export(
 def report(runs: tuple[str, ...], compare: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Write report.html of one or several runs: funnel, drops by rule, histograms, loss.
 
-    Of two clean runs, difference.html in the second one sets them side by side.
+    Of two runs of one kind, difference.html in the second one sets them side by side.
 
     Example: forge report run/tok --compare other/tokenizer.json
     """

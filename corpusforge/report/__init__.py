@@ -33,13 +33,14 @@ def write(root: str, others: Sequence[str] = ()) -> str:
 
 
 def compare(first: str, second: str) -> str:
-    """Write ``second/difference.html``: two finished clean runs side by side; returns its path.
+    """Write ``second/difference.html``: two finished runs of one kind; returns its path.
 
-    Raises RunError where one of them holds no finished clean run.
+    Raises RunError where one of them holds no finished run, or one of another kind.
     """
-    runs = manifest.read(first, "clean"), manifest.read(second, "clean")
+    kind = manifest.read(first, *SECTIONS).kind
+    runs = manifest.read(first, kind), manifest.read(second, kind)
     names = [root.rstrip("/").rpartition("/")[2] or root for root in (first, second)]
     parts = difference.sections((first, second), runs)
     path = join(second, "difference.html")
-    write_bytes(path, page.page(f"{names[0]} and {names[1]} · forge clean", parts).encode())
+    write_bytes(path, page.page(f"{names[0]} and {names[1]} · forge {kind}", parts).encode())
     return path

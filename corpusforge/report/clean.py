@@ -13,7 +13,7 @@ from corpusforge.errors import SpecError
 from corpusforge.explain import STAGES
 from corpusforge.ledger import OUTCOMES
 from corpusforge.manifest import Manifest
-from corpusforge.report import plots
+from corpusforge.report import formats, plots, timing
 from corpusforge.report.overlap import overlap
 from corpusforge.report.page import (
     CUT,
@@ -54,10 +54,12 @@ def sections(root: str, run: Manifest) -> list[Section]:
         _rules(run, found, ranked),
         _failures(found),
         _languages(found),
+        _formats(root, run),
         signals(root, run, ranked),
         _copies(root, run, found),
         _sources(found),
         _samples(found, ranked),
+        *timing.sections(root),
     ]
 
 
@@ -178,6 +180,17 @@ def _languages(found: Survey) -> Section:
     )
 
 
+def _formats(root: str, run: Manifest) -> Section:
+    types, charsets = formats.tallies(root, run)
+    return section(
+        "Formats",
+        _outcomes("Documents by media type of the answer", "Type", types),
+        _rest(types),
+        _outcomes("Documents by charset they were read in", "Charset", charsets),
+        _rest(charsets),
+    )
+
+
 def _sources(found: Survey) -> Section:
     return section(
         "Sources",
@@ -228,6 +241,9 @@ def _copies(root: str, run: Manifest, found: Survey) -> Section:
         table("Copies by similarity to their survivor", ["Similarity", "Documents"], rows),
         _similarity(found, settings) if near.total else None,
         table(
+            "Groups by size", ["Documents in a group", "Groups", "Copies dropped"], _sizes(found)
+        ),
+        table(
             "Largest groups of copies",
             ["Survivor", "Id", "Copies dropped"],
             _groups(root, run, found.survivors),
@@ -250,6 +266,18 @@ def _similarity(found: Survey, settings: dict[str, Any]) -> Html | None:
             element("div", plots.figure(plot, "Similarity of near copies"), class_="plots"),
         ]
     )
+
+
+def _sizes(found: Survey) -> list[list[Cell]]:
+    """Groups of copies by size, the survivor counted, in powers of two."""
+    copies = np.array([n for (n,) in found.survivors.counts.values()], np.int64)
+    bins = np.floor(np.log2(copies + 1)).astype(np.int64)
+    rows: list[list[Cell]] = []
+    for power in np.unique(bins).tolist():
+        low, high = 1 << power, (2 << power) - 1
+        mine = copies[bins == power]
+        rows.append([f"{max(low, 2)} to {high}", len(mine), int(mine.sum())])
+    return rows
 
 
 def _groups(root: str, run: Manifest, survivors: Tally) -> list[list[Cell]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -48,6 +49,7 @@ from corpusforge.transforms.contaminated import DropContaminated
 DECIDED_BEFORE = ("read", "url", "extract")
 DECIDED_ANEW = ("language", "rules", "decontaminate", "dedup")
 NOT_MEASURED = {field.name for field in (*ADDRESS, *LANGUAGES, CANDIDATE)}
+LARGE = ("exact", "sketch", "bands", "shingles")
 BATCH_ROWS = 4096
 
 
@@ -111,31 +113,56 @@ def columns(root: str, unit: str) -> pa.Schema:
         return pq.read_schema(file)
 
 
-def rows(root: str, unit: str, wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the records of a unit of the run in ``root``: LEDGER, and stored columns over it.
+def rows(
+    root: str,
+    unit: str,
+    wanted: Sequence[str],
+    ledger: pa.Schema = LEDGER,
+    few: Callable[[pa.RecordBatch], npt.NDArray[np.bool_]] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the records of a unit of the run in ``root``: ``ledger``, and stored columns over it.
 
     Those of ``wanted`` that were stored; null where a record had no text. ``shard`` and ``row``
-    still say where its text lies. Raises RunError where a judged document has no stored signals.
+    still say where its text lies. With ``few``, which tells the rows of a batch of signatures, only
+    those have LARGE columns; ``few`` (bool) says which. Raises RunError where a judged document has
+    no stored signals.
     """
     schema, file = columns(root, unit), f"signals/{unit}.parquet"
     there = [name for name in wanted if name in schema.names]
-    measured = pa.Table.from_batches(
-        read_batches(root, file, ["id", *there]),
-        pa.schema([schema.field(n) for n in ("id", *there)]),
-    ).combine_chunks()
-    for whole in read_batches(root, f"ledger/{unit}.parquet"):
-        for batch in cut(whole.cast(LEDGER)):
-            place = pc.index_in(batch.column("id"), value_set=measured.column("id"))
-            batch, again = _undecided(batch)
-            if pc.any(pc.and_(again, place.is_null())).as_py():
-                raise RunError(
-                    "a judged document has no stored signals",
-                    file=join(root, file),
-                    remedy="run its forge clean again with --fresh",
-                )
-            for name in there:
-                batch = put(batch, name, _one(measured.column(name).take(place)))
-            yield batch
+    large = [name for name in there if few is not None and name in LARGE]
+    small = ["id", *(name for name in there if name not in large)]
+    parts, kept, masks = list[pa.RecordBatch](), list[pa.RecordBatch](), [np.zeros(0, bool)]
+    for batch in read_batches(root, file, ["id", *there]):
+        parts.append(batch.select(small))
+        masks.append(np.zeros(0, bool) if few is None else few(batch))
+        if few is not None:
+            kept.append(batch.select(large).filter(pa.array(masks[-1])))
+    fields = {name: schema.field(name) for name in ("id", *there)}
+    measured = pa.Table.from_batches(parts, pa.schema([fields[n] for n in small])).combine_chunks()
+    signed = pa.Table.from_batches(kept, pa.schema([fields[n] for n in large])).combine_chunks()
+    mask = np.concatenate(masks)
+    of_signed = pa.array(np.cumsum(mask) - 1, mask=~mask)  # the row of ``signed`` of each measured
+    ids = [b.column("id") for b in read_batches(root, f"ledger/{unit}.parquet", ["id"])]
+    places = pc.index_in(pa.chunked_array(ids, pa.binary(16)), value_set=measured.column("id"))
+    places, start = _one(places), 0
+    for batch in read_batches(root, f"ledger/{unit}.parquet", ledger.names):
+        place = places.slice(start, batch.num_rows)
+        start += batch.num_rows
+        batch, again = _undecided(batch.cast(ledger))
+        if pc.any(pc.and_(again, place.is_null())).as_py():
+            raise RunError(
+                "a judged document has no stored signals",
+                file=join(root, file),
+                remedy="run its forge clean again with --fresh",
+            )
+        for name in small[1:]:
+            batch = put(batch, name, _one(measured.column(name).take(place)))
+        if few is not None:
+            found = of_signed.take(place)
+            batch = put(batch, "few", found.is_valid())
+            for name in large:
+                batch = put(batch, name, _one(signed.column(name).take(found)))
+        yield batch
 
 
 def _undecided(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Array]:
@@ -146,7 +173,7 @@ def _undecided(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Array]:
     )
     batch = put(batch, "outcome", pc.if_else(again, "kept", batch.column("outcome")))
     stays = pa.array(np.arange(batch.num_rows), mask=again.to_numpy(zero_copy_only=False))
-    for name in ("stage", *(field.name for field in TWIN)):
+    for name in {"stage", *(field.name for field in TWIN)} & {*batch.schema.names}:
         batch = put(batch, name, batch.column(name).take(stays))
     reasons = batch.column("reasons")
     none = pa.array([[]], reasons.type)  # as readers give it
@@ -204,17 +231,14 @@ class _Rows:
         return taken
 
 
-def cut(batch: pa.RecordBatch, chars: int | None = None) -> Iterator[pa.RecordBatch]:
+def cut(batch: pa.RecordBatch, chars: int) -> Iterator[pa.RecordBatch]:
     """Cut a ledger batch into slices of at most BATCH_ROWS and about ``chars`` characters."""
-    sums = np.zeros(batch.num_rows, np.int64)
-    if chars is not None:
-        sums = np.cumsum(pc.fill_null(batch.column("chars"), 0).to_numpy(zero_copy_only=False))
+    sums = np.cumsum(pc.fill_null(batch.column("chars"), 0).to_numpy(zero_copy_only=False))
     start = 0
     while start < batch.num_rows:
-        end = start + BATCH_ROWS
-        if chars is not None:
-            before = sums[start - 1] if start else 0
-            end = min(end, max(start + 1, int(np.searchsorted(sums, before + chars, "right"))))
+        before = sums[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(sums, before + chars, "right")))
+        end = min(end, start + BATCH_ROWS)
         yield batch.slice(start, end - start)
         start = end
 

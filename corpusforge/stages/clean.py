@@ -30,7 +30,7 @@ def documents(root: str, unit: Unit, spec: CleanSpec) -> dict[str, Any]:
     key = documents_key(spec, unit)
     if done := committed(root, "documents", unit.name, key):
         return done
-    steps, schema, before = transforms(spec), stored(spec), 0
+    steps, schema, before, failed = transforms(spec), stored(spec), 0, 0
     last = choose(spec).scopes[-1].prefix
     with (
         ShardWriter(root, f"work/{unit.name}.arrow", pa.schema([*WORK, *added(spec)])) as work,
@@ -42,9 +42,11 @@ def documents(root: str, unit: Unit, spec: CleanSpec) -> dict[str, Any]:
                 batch = put(batch, "candidate", pa.array(alive(batch)))
                 measured.write(batch.filter(batch.column("text").is_valid()))
                 work.write(sized(batch, last))
-                beat(root, "documents", unit.name, work.rows, before + _done(piece, batch))
+                failed += ledger.count(batch)["failed"]
+                read = before + _done(piece, batch)
+                beat(root, "documents", unit.name, work.rows, read, failed)
             before += piece.end - piece.start
-            beat(root, "documents", unit.name, work.rows, before)
+            beat(root, "documents", unit.name, work.rows, before, failed)
         shards = [work.close(), measured.close()]
     commit(root, "documents", unit.name, key, shards, rows=work.rows)
     return committed(root, "documents", unit.name, key) or {}

@@ -14,6 +14,7 @@ from report_runs import (
     READ,
     document,
     identity,
+    reason,
     usual,
     write_clean,
     write_model,
@@ -156,6 +157,32 @@ def test_failures_languages_copies_sources(root):
     groups = rows(page, "Largest groups of copies")
     assert groups["https://host1.example/1"] == [identity(1).hex(), "1"] and len(groups) == 2
     assert [dd.text() for dd in page.css("#copies dd")] == ["1", "1"]
+    assert rows(page, "Groups by size") == {"2 to 3": ["2", "2"]}
+
+
+def test_formats_and_times(root):
+    """Types of what was read and of what was refused; times of all goes of the run, not older."""
+    made = [
+        document(1, meta='{"mime": "text/html", "status": 200}', charset="utf-8"),
+        document(2, "dropped", "rules", [FEW], meta='{"mime":"text/html"}', charset="cp1252"),
+        document(3, "dropped", "read", [reason("mime", "mime")], detail="a/b<i>", text=None),
+    ]
+    write_clean(root, made)
+    events = [
+        {"event": "stage", "stage": "old", "seconds": 9, "documents": 1, "bytes": 0},
+        {"event": "start"},
+        {"event": "stage", "stage": "documents", "seconds": 2, "documents": 8, "bytes": 4000000},
+        {"event": "continue"},
+        {"event": "stage", "stage": "documents", "seconds": 2, "documents": 4, "bytes": 0},
+    ]
+    lines = [*map(json.dumps, events), '{"event": "sta']
+    Path(root, "log.jsonl").write_text("\n".join(lines))
+    page = read(root)
+    types = rows(page, "Documents by media type of the answer")
+    assert types["text/html"][:3] == ["1", "1", "0"] and types["a/b<i>"][:3] == ["0", "1", "0"]
+    charsets = rows(page, "Documents by charset they were read in")
+    assert charsets["utf-8"][:3] == ["1", "0", "0"] and charsets["cp1252"][:3] == ["0", "1", "0"]
+    assert rows(page, "Time by stage") == {"documents": ["4", "12", "3", "4,000,000", "1", "1"]}
 
 
 def test_signals_have_their_cuts(root):
@@ -164,9 +191,9 @@ def test_signals_have_their_cuts(root):
     figures = {f.css_first(".title").text(): f for f in page.css("#signals figure")}
     assert set(figures) == {"language_score", "words", "dup_line_fraction"}
     measured = sum(one["text"] is not None for one in usual())
-    for reason, cut in ((FEW, ">= 50"), (DUP, "<= 0.3")):
-        share = 100 * sum(reason in (one["reasons"] or []) for one in usual()) / measured
-        caption = figures[reason["signal"]].css_first("figcaption").text()
+    for why, cut in ((FEW, ">= 50"), (DUP, "<= 0.3")):
+        share = 100 * sum(why in (one["reasons"] or []) for one in usual()) / measured
+        caption = figures[why["signal"]].css_first("figcaption").text()
         assert f"kept when {cut}; cuts {share:.1f}\u00a0%" in caption
     assert figures["words"].css_first("svg") is not None
     label = figures["words"].css_first("[role=img]").attributes["aria-label"]
@@ -318,6 +345,24 @@ def test_two_runs_side_by_side(tmp_path):
     tok = write_tokens(str(tmp_path / "tok"), [("en", 1, 1)])
     with pytest.raises(RunError, match="tokenize run"):
         report.compare(a, tok)
+
+
+def test_two_trainings_and_two_tokenizers_side_by_side(tmp_path):
+    """Figures of both manifests and their changes; losses at steps that both runs did."""
+    for name, lower in (("a", 0.0), ("b", 0.5)):
+        (tmp_path / name).mkdir()
+        records = [{**one, "loss": one["loss"] - lower} for one in LOSSES]
+        write_model(tmp_path / name, records[: 600 if name == "a" else 400], last_loss=3 - lower)
+    a, b = (str(tmp_path / name) for name in "ab")
+    page = LexborHTMLParser(Path(report.compare(a, b)).read_text(encoding="utf-8"))
+    inert(page)
+    assert rows(page, "Figures of both runs")["last loss"] == ["3", "2.5", "-0.5"]
+    losses = rows(page, "Loss at the same steps")
+    assert {"1", "400"} <= losses.keys() and len(losses) == 20
+    assert {cells[-1] for cells in losses.values()} == {"-0.5"}
+    one, two = (write_tokens(str(tmp_path / f"tok{n}"), [("en", n, 4)] * n) for n in (1, 2))
+    page = LexborHTMLParser(Path(report.compare(one, two)).read_text(encoding="utf-8"))
+    assert rows(page, "Figures of both runs")["tokens"] == ["1", "4", "3"]
 
 
 def test_without_the_extra_only_the_plots_are_missing(root):

@@ -1,0 +1,36 @@
+"""Keys that more than one row has, against counting them."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpusforge.kernels import shared_keys
+
+
+def told(keys, parts=1):
+    """The mask of rows whose key is told to be shared, seen in several parts."""
+    keys = np.asarray(keys, np.uint64)
+    once, twice = shared_keys.table(len(keys)), shared_keys.table(len(keys))
+    for part in np.array_split(keys, parts):
+        shared_keys.note(part, once, twice)
+    found = np.zeros(len(keys), bool)
+    shared_keys.shared(keys, np.arange(len(keys)), twice, found)
+    return found
+
+
+@given(st.lists(st.integers(0, 40) | st.integers(0, 2**64 - 1), max_size=60), st.integers(1, 4))
+def test_no_shared_key_is_missed(keys, parts):
+    """Whatever the keys are, and in how many parts they come."""
+    found = told(keys, parts)
+    for row, key in enumerate(keys):
+        if keys.count(key) > 1:
+            assert found[row]
+
+
+def test_few_keys_are_told_to_be_shared_and_are_not():
+    """Of 200,000 hashes, a tenth of them twice."""
+    draw = np.random.default_rng(0)
+    keys = draw.integers(0, 2**64 - 1, 200_000, np.uint64)
+    keys[:20_000] = keys[20_000:40_000]
+    found = told(draw.permutation(keys))
+    assert 40_000 <= found.sum() < 40_000 + 0.01 * len(keys)

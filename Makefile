@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONSAFEPATH = 1
 
-.PHONY: demo test lint faults pure browser docs bench clean
+.PHONY: demo test lint faults pure browser docs reference tour bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,12 @@ pure: $(VENV)/.installed  ## the kernels' tests again as plain Python, without c
 browser: $(VENV)/.installed  ## the reports in headless Chromium, judged by axe-core where npm is there
 	-npm install --no-save --silent axe-core
 	$(BIN)/pytest -m browser
+
+reference: $(VENV)/.installed  ## pages that are made from code and from benchmarks, anew
+	for page in cli_reference spec_reference performance_page; do $(BIN)/python tests/test_$$page.py; done
+
+tour: $(VENV)/.installed  ## every command of the tutorial, of the recipes and of the Python page
+	$(BIN)/pytest -m docs
 
 docs: $(VENV)/.installed  ## the documentation as a site in build/site, strictly, without network
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'mkdocs-material>=9.6'

@@ -379,26 +379,9 @@ def generate(model: str, prompt: str = "", **settings: Any) -> str:
     return "".join(stream(model, prompt, **settings))
 
 
-def stream(
-    model: str,
-    prompt: str = "",
-    *,
-    tokens: int = 64,
-    temperature: float = 0.8,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    seed: int = 0,
-) -> Iterator[str]:
-    """Yield a continuation of ``prompt`` from a trained model as it is sampled."""
-    drawn: Iterator[str] = load_part("train.generate").stream(
-        model,
-        prompt,
-        tokens=tokens,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-    )
+def stream(model: str, prompt: str = "", **settings: Any) -> Iterator[str]:
+    """Yield a continuation as it is sampled: tokens, temperature, top_k, top_p, seed."""
+    drawn: Iterator[str] = load_part("train.generate").stream(model, prompt, **settings)
     return drawn
 
 

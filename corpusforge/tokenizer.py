@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -20,11 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tokenizers
 
+from corpusforge import tokenizer_spec
 from corpusforge.engines import Engine, GigatokenEngine, LibraryEngine, OwnEngine, normalized
 from corpusforge.errors import InputError, RunError, SpecError
 from corpusforge.kernels.bpe import byte_characters, train_bpe, train_characters, train_wordpiece
 from corpusforge.kernels.counts import Counted, count_batch
-from corpusforge.kernels.pretokens import ends, utf8, with_digits
+from corpusforge.kernels.pretokens import utf8, with_digits
 from corpusforge.kernels.spelling import spells
 from corpusforge.spec import TokenizeSpec
 from corpusforge.tokenizer_json import (
@@ -54,14 +55,6 @@ _ROLES = {
 BYTE_SPACE = "Ġ"  # a space in a byte-level vocabulary
 MODEL = "spiece.model"
 _ENDS = ("eos_token", "sep_token")  # the role that ends a document, in order of preference
-
-
-_ONLY = {  # settings that some algorithms have
-    "alphabet": ("bpe",),
-    "max_alphabet": ("bpe",),
-    "sweep": ("bpe",),
-    "max_token_length": ("bpe", "wordpiece"),
-}
 
 
 def count(text: pa.Array, spec: TokenizeSpec) -> Counted:
@@ -158,12 +151,14 @@ class Tokenizer:
 
         Raises SpecError where the special tokens, split and vocabulary size do not go together.
         """
-        _check(spec)
+        tokenizer_spec.check(spec)
         words, numbers = counts.column("word"), counts.column("count")
         if spec.algo == "unigram":
             model = train_unigram(words, numbers, spec.vocab_size, spec.specials)
             known = {piece for piece, _ in model.pieces}
-            _unspelled([n for n in [*spec.specials, "<0x00>"] if not known.issuperset(n)], spec)
+            tokenizer_spec.refuse_whole(
+                [n for n in [*spec.specials, "<0x00>"] if not known.issuperset(n)], spec
+            )
             return cls(unigram_document(model.pieces, spec), model=model.file)
         if spec.algo == "wordpiece":
             words, numbers = _without_spaces(words, numbers)
@@ -348,48 +343,6 @@ class Tokenizer:
             number: b"" if token in special else bytes([byte_of[char] for char in token])
             for token, number in self._ids.items()
         }
-
-
-def _check(spec: TokenizeSpec) -> None:
-    """Raise SpecError where values of a spec do not go together."""
-    names = spec.specials
-    for name in names:
-        if names.count(name) > 1 or len(name) < 2:
-            raise SpecError(
-                f"special token {name!r} cannot be told from text or from another",
-                expected="distinct special tokens of two or more characters",
-            )
-    if spec.algo == "bpe" and spec.vocab_size < 256 + len(names):
-        raise SpecError(
-            f"'vocab_size' = {spec.vocab_size} has no room for 256 bytes and the special tokens",
-            remedy=f"set vocab_size to {256 + len(names)} or more",
-        )
-    if spec.max_token_length == 1:
-        raise SpecError("'max_token_length' = 1 leaves nothing to merge", expected="0 or 2 or more")
-    for key, needs in _ONLY.items():
-        if getattr(spec, key) != TokenizeSpec.model_fields[key].default and spec.algo not in needs:
-            raise SpecError(f"'{key}' does not apply to {spec.algo}", expected=" or ".join(needs))
-    with_digits(spec.split, spec.digits)
-    unknown = {"wordpiece": "[UNK]", "unigram": "<unk>"}.get(spec.algo)
-    if unknown is None:
-        return
-    if unknown not in names:
-        raise SpecError(
-            f"a {spec.algo} tokenizer needs the special token '{unknown}'",
-            remedy="add it to special_tokens, or use a shipped spec, e.g. --spec wordpiece-30k",
-        )
-    if spec.algo == "wordpiece":
-        _unspelled(names, spec)
-
-
-def _unspelled(names: Sequence[str], spec: TokenizeSpec) -> None:
-    """Raise SpecError for a name that the split leaves whole, so that its model would find it."""
-    for name in names:
-        if len(ends(pa.array([name]), with_digits(spec.split, spec.digits))) == 1:
-            raise SpecError(
-                f"the split '{spec.split}' leaves {name!r} whole, so text could spell it",
-                remedy="use --set split=llama3, or a special token with punctuation",
-            )
 
 
 def _without_spaces(words: pa.ChunkedArray, counts: pa.ChunkedArray) -> tuple[Any, Any]:

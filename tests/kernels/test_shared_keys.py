@@ -1,7 +1,7 @@
 """Keys that more than one row has, against counting them."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusforge.kernels import shared_keys
@@ -18,6 +18,7 @@ def told(keys, parts=1):
     return found
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 40) | st.integers(0, 2**64 - 1), max_size=60), st.integers(1, 4))
 def test_no_shared_key_is_missed(keys, parts):
     """Whatever the keys are, and in how many parts they come."""

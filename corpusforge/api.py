@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -350,11 +350,14 @@ def export(
     return exports.corpus(run, output)
 
 
-def report(run: str) -> str:
-    """Write ``report.html`` of a run; returns its path."""
+def report(run: str, compare: Sequence[str] = ()) -> str:
+    """Write ``report.html`` of a run; returns its path.
+
+    ``compare`` names tokenizers that a tokenize run is set beside.
+    """
     from corpusforge import report as reports
 
-    return reports.write(run)
+    return reports.write(run, compare)
 
 
 def kind(run: str) -> str:
@@ -371,14 +374,32 @@ def compare(first: str, second: str) -> str:
     return reports.compare(first, second)
 
 
-def generate(
-    model: str, prompt: str = "", *, tokens: int = 64, temperature: float = 0.8, seed: int = 0
-) -> str:
-    """Sample a continuation of ``prompt`` from a trained model."""
-    text: str = load_part("train.generate").generate(
-        model, prompt, tokens=tokens, temperature=temperature, seed=seed
+def generate(model: str, prompt: str = "", **settings: Any) -> str:
+    """Sample a continuation of ``prompt`` from a trained model; settings as of ``stream``."""
+    return "".join(stream(model, prompt, **settings))
+
+
+def stream(
+    model: str,
+    prompt: str = "",
+    *,
+    tokens: int = 64,
+    temperature: float = 0.8,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 0,
+) -> Iterator[str]:
+    """Yield a continuation of ``prompt`` from a trained model as it is sampled."""
+    drawn: Iterator[str] = load_part("train.generate").stream(
+        model,
+        prompt,
+        tokens=tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
     )
-    return text
+    return drawn
 
 
 def doctor() -> dict[str, Any]:

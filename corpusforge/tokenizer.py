@@ -256,6 +256,15 @@ class Tokenizer:
         return self._ids[self._roles[role]] if role in self._roles else None
 
     @cached_property
+    def names(self) -> dict[int, str]:
+        """The tokens by id, readable: bytes that are text as text."""
+        if self._own is None:
+            return {number: token for token, number in self._ids.items()}
+        special = set(self.special_tokens)
+        plain = {n: piece.decode("utf-8", "replace") for n, piece in self._bytes.items()}
+        return plain | {n: token for token, n in self._ids.items() if token in special}
+
+    @cached_property
     def sentinels(self) -> list[int]:
         """Ids of <extra_id_0>, <extra_id_1>, ..., which stand for spans of text, as T5 has them."""
         found: list[int] = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import torch
@@ -15,6 +17,8 @@ from corpusforge.tokenizer import Tokenizer
 from .cache import KeyValueCache
 from .model import Transformer
 from .restore import goal, restore
+
+BROKEN = "\ufffd"  # what a decoded text ends in where a character is not whole yet
 
 
 def sample(
@@ -68,7 +72,7 @@ def choose(
     return int(ids[torch.multinomial(chances, 1, generator=generator)])
 
 
-def generate(
+def stream(
     model_folder: str,
     prompt: str,
     *,
@@ -77,10 +81,11 @@ def generate(
     top_k: int = 0,
     top_p: float = 1.0,
     seed: int = 0,
-) -> str:
-    """Return the text that a trained model puts after ``prompt``, up to the end of the text.
+) -> Iterator[str]:
+    """Yield what a trained model puts after ``prompt``, piece by piece, up to the end of the text.
 
-    Raises UsageError for a prompt without tokens or a setting out of range.
+    A character is given once all its bytes are there. Raises UsageError for a prompt without tokens
+    or a setting out of range.
     """
     if temperature < 0 or top_k < 0 or not 0 < top_p <= 1 or tokens < 1:
         raise UsageError(
@@ -107,14 +112,21 @@ def generate(
         top_p=top_p,
         seed=seed,
     )
-    return tokenizer.decode(until(tokenizer.eot, drawn))
+    taken, given = list[int](), ""
+    for token in takewhile(lambda number: number != tokenizer.eot, drawn):
+        taken.append(token)
+        text = tokenizer.decode(taken)
+        if not text.endswith(BROKEN):
+            yield text[len(given) :]
+            given = text
+    yield tokenizer.decode(taken)[len(given) :]
+
+
+def generate(model_folder: str, prompt: str, **settings: Any) -> str:
+    """Return what ``stream`` yields, as one text."""
+    return "".join(stream(model_folder, prompt, **settings))
 
 
 def until(end: int | None, ids: Iterator[int]) -> list[int]:
     """Collect ``ids`` before the first ``end``."""
-    taken = []
-    for token in ids:
-        if token == end:
-            break
-        taken.append(token)
-    return taken
+    return list(takewhile(lambda number: number != end, ids))

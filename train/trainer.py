@@ -24,7 +24,7 @@ from corpusforge.loader import Batch, TokenLoader
 from corpusforge.spec import TrainSpec
 from corpusforge.tokenizer import Tokenizer
 
-from . import checkpoint, metrics, optim, speed, spikes
+from . import checkpoint, metrics, optim, speed, spikes, word_vectors
 from .attribution import Pieces
 from .evaluate import heldout, heldout_loader
 from .interrupt import Interrupt
@@ -121,6 +121,9 @@ class Trainer:
         )
         self.model = goal.build(spec, self.loader.tokens.tokenizer["vocab_size"])
         self.device = device(spec.run.device)
+        self.found: float | None = None  # share of the tokens that start from word vectors
+        if spec.vectors.file:
+            self._vectors(goal.tokenizer)
         self.model.to(self.device)
         self.model.recompute = spec.run.recompute
         self.optimizer = optim.build(self.model, spec.optim)
@@ -294,6 +297,14 @@ class Trainer:
             best=self.best[0] if self.best and self.spec.run.keep_best else None,
         )
 
+    def _vectors(self, tokenizer: Tokenizer) -> None:
+        """Start the table of tokens from word vectors, and freeze it if the spec says so."""
+        settings = self.spec.vectors
+        seed = self.spec.run.seed
+        self.found = word_vectors.start_from(self.model, tokenizer, settings.file, seed)
+        self.model.tokens.weight.requires_grad_(not settings.freeze)
+        self.report({"message": f"{self.found:.1%} of the tokens start from {settings.file}"})
+
     def _spec(self) -> dict[str, Any]:
         """The spec without paths: the data are known by their digest."""
         return self.spec.model_dump(mode="json", exclude={"inputs", "weights", "epochs"})
@@ -324,6 +335,7 @@ class Trainer:
             "perplexity": last.get("perplexity"),
             "bits_per_byte": last.get("bits_per_byte"),
             "epochs": self.loader.epochs(),
+            "vectors_found": self.found,
             "checkpoint": f"{checkpoint.FOLDER}/{self.checkpoint.path.name}",
             "continuations": self._continuations(),
         }

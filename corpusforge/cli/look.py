@@ -83,18 +83,21 @@ def export(
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True)
+@click.option(
+    "--compare", multiple=True, metavar="TOKENIZER", help="Set a tokenize run beside this one."
+)
 @common
-def report(runs: tuple[str, ...], as_json: bool, **given: Any) -> None:
+def report(runs: tuple[str, ...], compare: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Write report.html of one or several runs: funnel, drops by rule, histograms, loss.
 
     Of two runs of one kind, difference.html in the second one sets them side by side.
 
-    Example: forge report run/clean
+    Example: forge report run/tok --compare other/tokenizer.json
     """
     refuse("report", given)
     from corpusforge import api
 
-    written = [api.report(run) for run in runs]
+    written = [api.report(run, compare) for run in runs]
     if len(runs) == 2 and all(api.kind(run) == "clean" for run in runs):
         written.append(api.compare(*runs))
     answer(as_json, {"reports": written}, "\n".join(written))
@@ -105,20 +108,44 @@ def report(runs: tuple[str, ...], as_json: bool, **given: Any) -> None:
 @click.option("--prompt", required=True, help="Text to go on from.")
 @click.option("--tokens", default=64, show_default=True, help="Tokens to sample.")
 @click.option("--temperature", default=0.8, show_default=True, help="0 takes the likeliest.")
+@click.option("--top-k", default=0, show_default=True, help="Of the likeliest K; 0: of all.")
+@click.option("--top-p", default=1.0, show_default=True, help="Of the fewest that hold P.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @common
 def generate(
-    model: str, prompt: str, tokens: int, temperature: float, seed: int, as_json: bool, **given: Any
+    model: str,
+    prompt: str,
+    tokens: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int,
+    as_json: bool,
+    **given: Any,
 ) -> None:
-    """Sample a continuation from a trained model.
+    """Sample a continuation from a trained model; it is printed as it comes.
 
     Example: forge generate run/model --prompt "The package"
     """
     refuse("generate", given)
     from corpusforge import api
 
-    text = api.generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
-    answer(as_json, {"prompt": prompt, "text": text}, text)
+    drawn = api.stream(
+        model,
+        prompt,
+        tokens=tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+    )
+    if as_json:
+        text = "".join(drawn)
+        answer(as_json, {"prompt": prompt, "text": text}, text)
+        return
+    for piece in drawn:
+        click.echo(piece, nl=False)
+    click.echo()
 
 
 @click.command()

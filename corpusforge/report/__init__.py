@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from corpusforge import manifest
+from corpusforge.errors import UsageError
 from corpusforge.report import clean, difference, page, plots, provenance, tokens, train
 from corpusforge.shard import join, write_bytes
 
 SECTIONS = {"clean": clean.sections, "tokenize": tokens.sections, "train": train.sections}
 
 
-def write(root: str) -> str:
+def write(root: str, others: Sequence[str] = ()) -> str:
     """Write ``root/report.html`` atomically from the files of the run; returns its path.
+
+    A tokenize run is compared with the tokenizers ``others`` (folders or files).
 
     The page is a function of these files alone: no clock, no host. Raises RunError where ``root``
     holds no finished run.
     """
     run = manifest.read(root, *SECTIONS)
     name = root.rstrip("/").rpartition("/")[2] or root
-    parts = [*SECTIONS[run.kind](root, run), *provenance.sections(run)]
+    if others and run.kind != "tokenize":
+        raise UsageError(f"--compare of a {run.kind} run", expected="a tokenize run")
+    made = tokens.sections(root, run, others) if others else SECTIONS[run.kind](root, run)
+    parts = [*made, *provenance.sections(run)]
     text = page.page(f"{name} · forge {run.kind}", parts, "" if plots.installed() else plots.NOTE)
     path = join(root, "report.html")
     write_bytes(path, text.encode())

@@ -95,11 +95,11 @@ def similarities(bars: Bars, chance: np.ndarray, label: str) -> Html | None:
     return _draw({"layer": layers, "resolve": {"scale": {"y": "independent"}}}, label)
 
 
-def curve(values: np.ndarray, label: str, marks: np.ndarray) -> Html | None:
+def curve(values: np.ndarray, label: str, marks: np.ndarray, across: str = "step") -> Html | None:
     """Draw ``values``, (step, value) rows [n, 2], as a line, and ``marks`` [m, 2] with points."""
     spans = list(_spans(values))
     ends = [float(values[0, 0]), float(values[-1, 0])]
-    x = _axis("step", "step", grid=False, domain=ends, nice=False)
+    x = _axis("step", across, grid=False, domain=ends, nice=False)
     y = _axis("value", zero=False)
     layers = [_layer(_line("kept"), spans, x=x, y=y)]
     if len(values) > POINTS:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
 from corpusforge.manifest import Manifest
-from corpusforge.report import plots
+from corpusforge.report import plots, vocabulary
 from corpusforge.report.distribution import Distribution
 from corpusforge.report.page import (
     Cell,
@@ -26,8 +28,8 @@ NAMES = ("documents", "tokens", "bytes")
 ROWS = 30
 
 
-def sections(root: str, run: Manifest) -> list[Section]:
-    """Return the sections of a tokenize run, from the lengths in its token shards."""
+def sections(root: str, run: Manifest, others: Sequence[str] = ()) -> list[Section]:
+    """Return the sections of a tokenize run; ``others`` are tokenizers to compare it with."""
     languages, sources, lengths = Tally(NAMES), Tally(NAMES), Distribution()
     for shard in run.in_folder("tokens"):
         for batch in read_batches(root, shard.name):
@@ -41,8 +43,15 @@ def sections(root: str, run: Manifest) -> list[Section]:
                 keys = batch.column(name).cast(pa.string()).fill_null("not known")
                 for column, amounts in counted.items():
                     tally.add(keys, pa.repeat(column, len(keys)), pa.array(amounts))
-    return [_tokens(run), _lengths(lengths), _by("Languages", "Language", languages, run),
-            _by("Sources", "Source", sources, run)]  # fmt: skip
+    return [
+        _tokens(run),
+        _lengths(lengths),
+        _languages(run) or _by("Languages", "Language", languages, run),
+        _by("Sources", "Source", sources, run),
+        *vocabulary.used(root, run),
+        *vocabulary.swept(run),
+        *vocabulary.compared(root, run, others),
+    ]
 
 
 def _tokens(run: Manifest) -> Section:
@@ -76,6 +85,34 @@ def _lengths(lengths: Distribution) -> Section:
         "Document lengths",
         element("div", plots.figure(plot, "Tokens a document"), class_="plots") if plot else None,
         table("Tokens a document", ["Quantile", "Tokens"], rows),
+    )
+
+
+def _languages(run: Manifest) -> Section | None:
+    """Tokens, bytes and words by language; parity is tokens a word against the largest one's."""
+    found = run.facts.get("languages") or {}
+    if not found:
+        return None
+    order = sorted(found, key=lambda name: (-found[name][3], name))
+    first = found[order[0]]
+    base = first[3] / max(first[2], 1)
+    rows: list[list[Cell]] = []
+    for name in order[:ROWS]:
+        documents, size, words, tokens = found[name]
+        a_word = tokens / max(words, 1)
+        row: list[Cell] = [name or "not known", documents, tokens, size, size / max(tokens, 1)]
+        rows.append(
+            [*row, a_word, a_word / base if base else None, bar(tokens, run.facts["tokens"])]
+        )
+    head = ["Language", "Documents", "Tokens", "Bytes", "Bytes/token", "Tokens/word", "Parity"]
+    return section(
+        "Languages",
+        table("Tokens by language", [*head, "Share of the tokens"], rows),
+        element(
+            "p",
+            f"Tokens a word is called fertility; words are what white space separates. Parity is it"
+            f" against {order[0] or 'what is not known'}'s.",
+        ),
     )
 
 

@@ -59,6 +59,13 @@ class ModelSpec(Model):
         return self
 
 
+class VectorsSpec(Model):
+    """Pretrained word vectors that the table of tokens starts from."""
+
+    file: str = ""  # word2vec (text or binary) or GloVe, plain or gzip; empty: none
+    freeze: bool = False  # the table stays as it starts
+
+
 class DataSpec(Model):
     """Order, packing and held-out share of the token rows."""
 
@@ -139,6 +146,7 @@ class TrainSpec(Model):
     epochs: dict[str, float] = {}  # instead: how often each is read while a 1 is read once
     objective: str = "causal"  # a name in train/objectives
     model: ModelSpec = ModelSpec()
+    vectors: VectorsSpec = VectorsSpec()
     data: DataSpec = DataSpec()
     corrupt: CorruptSpec = CorruptSpec()
     loss: LossSpec = LossSpec()

@@ -4,12 +4,14 @@ import collections
 
 import pytest
 import torch
+from tiny import small
 
 from corpusforge.errors import ForgeError, UsageError
 from corpusforge.spec import ModelSpec
 from corpusforge.train.cache import KeyValueCache
-from corpusforge.train.generate import choose, generate, sample, until
+from corpusforge.train.generate import choose, generate, sample, stream, until
 from corpusforge.train.model import Transformer
+from corpusforge.train.trainer import train
 
 V, S = 60, 16
 SHAPES = [
@@ -95,3 +97,12 @@ def test_a_folder_without_a_model(tmp_path):
     """A folder without a checkpoint is an error that says what to run."""
     with pytest.raises(ForgeError, match=r"holds no checkpoint.*run: forge train"):
         generate(str(tmp_path), "a")
+
+
+def test_pieces_are_the_whole(tokens, tmp_path):
+    """Streamed text is that of one call, and no piece ends inside of a character."""
+    train([tokens], str(tmp_path / "out"), small(run__steps=3))
+    settings = {"tokens": 200, "temperature": 3.0, "seed": 5}
+    pieces = list(stream(str(tmp_path / "out"), "the", **settings))
+    assert "".join(pieces) == generate(str(tmp_path / "out"), "the", **settings)
+    assert len(pieces) > 5

@@ -136,3 +136,35 @@ def test_warmup_stable_decay_is_its_three_pieces():
     want = [(n + 1) / 10 for n in range(10)] + [1.0] * 70
     want += [1 - 0.9 * (n + 1) / 20 for n in range(20)]
     assert rates == pytest.approx(want)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "adafactor"])
+def test_fifty_steps_equal_torchs(name):
+    """With the weight decay by groups, the rate of each step set, and clipping."""
+    spec = OptimSpec(name=name, weight_decay=0.1, learning_rate=3e-3)
+    mine, theirs = model_with_gradients(), model_with_gradients()
+    optimizer = optim.build(mine, spec)
+    groups = [
+        {"params": [p for p in theirs.parameters() if p.dim() >= 2], "weight_decay": 0.1},
+        {"params": [p for p in theirs.parameters() if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    if name == "adafactor":
+        reference = torch.optim.Adafactor(groups, lr=3e-3)
+    else:
+        reference = kinds[name](groups, lr=3e-3, betas=spec.betas, foreach=False, fused=False)
+    draw = torch.Generator().manual_seed(1)
+    for step in range(50):
+        rate = learning_rate(step, 50, spec)
+        for p, q in zip(mine.parameters(), theirs.parameters(), strict=True):
+            p.grad = torch.randn(p.shape, generator=draw)
+            q.grad = p.grad.clone()
+        optim.set_rate(optimizer, rate)
+        optim.clip(mine.parameters(), spec.clip)
+        nn.utils.clip_grad_norm_(theirs.parameters(), spec.clip)
+        for group in reference.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        reference.step()
+    for p, q in zip(mine.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)

@@ -208,7 +208,8 @@ def replay(
 ) -> tuple[Replay, Manifest | None]:
     """Judge a finished clean run anew by ``spec``, by default its own, from what it stored.
 
-    With ``output``, the run that ``spec`` gives is written there: the same as ``clean`` would.
+    With ``output``, the run that ``spec`` gives is written there: the same as ``clean`` would; its
+    ``difference.html`` sets it beside the old one.
     """
     from corpusforge import manifest
     from corpusforge import replay as replays
@@ -222,7 +223,9 @@ def replay(
         return found, None
     job = load_part("pipelines.clean_run")
     engine = _engine("direct", workers, ())
-    return found, _reported(output, job.replay(run, output, spec, engine, fresh=fresh, quiet=quiet))
+    done = _reported(output, job.replay(run, output, spec, engine, fresh=fresh, quiet=quiet))
+    compare(run, output)
+    return found, done
 
 
 def replay_spec(

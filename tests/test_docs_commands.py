@@ -1,8 +1,8 @@
 """The commands of the documents are run, page by page, and print what the pages show.
 
-A block that begins with ``$ `` is run in a folder with the sample; ``...`` in what it prints stands
-for anything. ``python tests/test_docs_commands.py PAGE...`` writes what has changed into the pages.
-Blocks of Python in docs/api.md are one script.
+A block that begins with ``$ `` is run in a folder with the sample; ``...`` and ``…`` in what it
+prints stand for anything. ``python tests/test_docs_commands.py PAGE...`` writes what has changed
+into the pages. Blocks of Python in docs/api.md are one script.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "docs" / name for name in ("tutorial.md", "recipes.md")]
+PAGES = [ROOT / "README.md", ROOT / "docs/tutorial.md", ROOT / "docs/recipes.md"]
 BLOCK = re.compile(r"^```\w*\n(\$ .*?)^```$", re.M | re.S)
 LINES = 16  # shown of what a command prints, when it is written anew
 
@@ -46,7 +46,7 @@ def run(command, folder):
 
 def matches(printed, shown):
     """Tell whether what was printed is what the page shows."""
-    pattern = re.escape(shown.rstrip()).replace(re.escape("..."), ".*")
+    pattern = re.escape(shown.rstrip()).replace(re.escape("..."), ".*").replace("…", ".*")
     return re.fullmatch(pattern, printed.rstrip(), re.S) is not None
 
 

@@ -1,6 +1,7 @@
 """The recipes of docs/interop.md, run in an environment that has the other tools.
 
-FORGE_INTEROP names its Python: a venv with `pip install datasets duckdb pandas 'datatrove[io]'`.
+FORGE_INTEROP names its Python: a venv with
+`pip install datasets duckdb pandas 'datatrove[io]' transformers`.
 """
 
 import json
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with run/clean (Arrow) and run/parquet, three documents each."""
+    """A folder with run/clean (Arrow) and run/parquet, three documents each, and run/tok."""
     root = tmp_path_factory.mktemp("interop")
     lines = [json.dumps({"id": f"d{n}", "text": f"Text number {n} of three."}) for n in range(3)]
     (root / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
@@ -32,6 +33,8 @@ def folder(tmp_path_factory):
     for name, format_ in (("clean", "arrow"), ("parquet", "parquet")):
         settings = spec.load(spec.CleanSpec, overrides=[*plain, f"output.format='{format_}'"])
         api.clean([str(root / "in.jsonl")], str(root / "run" / name), settings, workers=1)
+    small = spec.load(spec.TokenizeSpec, overrides=["vocab_size=300"])
+    api.tokenize([str(root / "run/clean")], str(root / "run/tok"), small, workers=1)
     return root
 
 
@@ -46,5 +49,6 @@ def test_the_recipe_runs(folder, tool, code):
 
 
 def test_every_tool_has_a_recipe():
-    """Four tools."""
-    assert [name for name, _ in BLOCKS] == ["datasets", "DuckDB", "pandas", "datatrove"]
+    """Five tools."""
+    names = ["datasets", "DuckDB", "pandas", "datatrove", "transformers"]
+    assert [name for name, _ in BLOCKS] == names

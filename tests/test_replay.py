@@ -121,6 +121,7 @@ def test_replay_is_the_full_run(run, tmp_path, seed):
     assert made.facts["attribution"] == full.facts["attribution"] == found.attribution
     assert made.parent == {"path": root, "content": manifest.read(root, "clean").content}
     assert api.verify(str(tmp_path / "new"))["content"] == full.content
+    assert "Settings that differ" in (tmp_path / "new/difference.html").read_text("utf-8")
 
     old, new = ledger_of(root), ledger_of(str(tmp_path / "full"))
     sides = {key.hex() for key in old if old[key]["outcome"] != new[key]["outcome"]}

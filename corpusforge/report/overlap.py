@@ -28,9 +28,10 @@ def overlap(together: Tally) -> Html | None:
     for key, (count,) in top:
         rules = key.split(SEPARATOR)
         dots = [_dot(rule in rules) for rule in ranked]
-        more = len([rule for rule in rules if rule not in letters])
-        named = [letters[rule] for rule in ranked if rule in rules]
-        name = " + ".join([*named, *([f"{more} more"] if more else [])])
+        more = [rule for rule in rules if rule not in letters]
+        if len(more) > 1:
+            more = [f"{len(more)} more"]
+        name = " + ".join([*(letters[rule] for rule in ranked if rule in rules), *more])
         rows.append([name, count, bar(count, total, "dropped"), *dots])
     key_ = [element("li", f"{letters[rule]}: {rule} ({number(sizes[rule])})") for rule in ranked]
     return join(

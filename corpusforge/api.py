@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from corpusforge import spec as specs
-from corpusforge.errors import ExtraMissing, ForgeError, SpecError, UsageError, nearest
+from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
@@ -273,7 +273,7 @@ def explain(
     gradient norm stands out, with their documents of the highest loss.
     """
     from corpusforge import explain as explains
-    from corpusforge import manifest
+    from corpusforge import manifest, whereabouts
 
     if spikes and document is None and step is None:
         manifest.read(run, "train")
@@ -294,7 +294,7 @@ def explain(
         return steps, explains.describe_steps(steps)
     found = explains.document(run, str(document))
     for row in found:
-        _whereabouts(run, row)
+        whereabouts.add(run, row, _steps_of)
     if html is not None:
         from corpusforge.report import document as pages
 
@@ -303,22 +303,8 @@ def explain(
     return {"records": [explains.plain(row) for row in found]}, text
 
 
-def _whereabouts(run: str, row: dict[str, Any]) -> None:
-    """Add to a kept ledger row its token rows, and the steps of models that read it."""
-    from corpusforge import explain as explains
-    from corpusforge import manifest
-
-    row["tokens"], row["trained"] = [], []
-    if row["outcome"] != "kept":
-        return
-    for folder in explains.children(run, manifest.read(run, "clean"), "tokenize"):
-        row["tokens"] += explains.token_rows(folder, row["id"])
-        for model in explains.children(folder, manifest.read(folder, "tokenize"), "train"):
-            try:
-                read = load_part("train.provenance").steps_of_document(model, row["id"].hex())
-            except ForgeError:  # its token folder has moved, or there is no torch here
-                continue
-            row["trained"].append({"model": model, "steps": read["steps"]})
+def _steps_of(model: str, id_: str) -> Any:
+    return load_part("train.provenance").steps_of_document(model, id_)["steps"]
 
 
 def verify(run: str) -> dict[str, Any]:

@@ -305,6 +305,7 @@ INTERRUPTED = """
 import os, signal, sys
 from corpusforge.run import RunFolder
 from corpusforge.spec import CleanSpec
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 
 class Impatient(RunFolder):
     "Gets Ctrl-C where it hurts."

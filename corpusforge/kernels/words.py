@@ -149,7 +149,7 @@ def find_bytes(
     found = 0
     for index in range(start, min(start + BLOCK, stop)):
         places[found] = index
-        found += among[data[index]]
+        found += int(among[data[index]])
     if stop < start + BLOCK:
         places[found] = stop
         found += 1

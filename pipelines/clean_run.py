@@ -52,6 +52,7 @@ def clean(
     against: Sequence[str] = (),
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.clean``."""
+    engine.check(output, inputs)
     units, earlier = prepared(inputs, spec, against)
     spec = spec.model_copy(update={"inputs": []})  # paths are not part of what a run is
     with RunFolder(output, "clean", spec, fresh=fresh) as run:

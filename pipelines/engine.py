@@ -1,11 +1,12 @@
 """Which Beam runner runs a graph, with which options, and what its failures mean to a user.
 
 The local engine is FnApiRunner by its own name: the name DirectRunner may pick Prism, which is
-fetched from the network. Graphs are linear, with one leaf: the shapes that every runner gets right.
+fetched from the network. Graphs are of the shapes that every runner gets right (graph_check.py).
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import queue
@@ -19,13 +20,19 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from corpusforge.errors import ForgeError, RunError, UsageError, WorkerDied, nearest
+from corpusforge.errors import ExtraMissing, ForgeError, RunError, UsageError, WorkerDied, nearest
 from corpusforge.run import living_parent
+
+from . import dataflow, graph_check
 
 SMALL = 64 << 20  # input bytes below which one process is faster than starting workers
 LOCAL = ("direct", "DirectRunner")
 MODES = ("in_memory", "multi_processing")
-RUNNERS = (*LOCAL, "DataflowRunner", "FlinkRunner", "PortableRunner", "PrismRunner", "SparkRunner")
+DASK = "DaskRunner"
+RUNNERS = (
+    *(*LOCAL, DASK, dataflow.RUNNER),
+    *("FlinkRunner", "PortableRunner", "PrismRunner", "SparkRunner"),
+)
 WAITS_FOR_WORKER = "run_worker"  # Beam's name for the thread that waits for a worker's end
 DIED = "Channel closed"  # Beam's words for a connection that a worker left
 
@@ -57,12 +64,34 @@ class Engine:
 
     def pipeline(self, mode: str) -> beam.Pipeline:
         """Return an empty pipeline that runs in ``mode``."""
-        flags = [f"--{k}={v}" for k, v in self._given.items() if k != "direct_running_mode"]
+        given = {**self._defaults(), **self._given}
+        flags = [f"--{k}={v}" for k, v in given.items() if k != "direct_running_mode"]
         if not mode:
-            return beam.Pipeline(runner=self.runner, options=PipelineOptions(flags))
+            return beam.Pipeline(runner=self._remote(), options=PipelineOptions(flags))
         workers = self.workers if mode == MODES[1] else 1
         options = PipelineOptions([*flags, f"--direct_num_workers={workers}"])
         return beam.Pipeline(runner=_local_runner(mode), options=options)
+
+    def check(self, output: str, inputs: Sequence[str]) -> None:
+        """Refuse a cloud job that lacks something, before anything is read."""
+        if self.runner == dataflow.RUNNER:
+            dataflow.check(self._given, output, inputs)
+
+    def _defaults(self) -> dict[str, str]:
+        if self.runner == dataflow.RUNNER:
+            return dataflow.DEFAULTS
+        cut = {"dask_npartitions", "dask_partition_size"} & self._given.keys()
+        # Dask's own default puts 128 references into one task.
+        return {"dask_partition_size": "1"} if self.runner == DASK and not cut else {}
+
+    def _remote(self) -> Any:
+        if self.runner != DASK:
+            return self.runner
+        if importlib.util.find_spec("distributed") is None:
+            raise ExtraMissing("dask", "dask")
+        from apache_beam.runners.dask.dask_runner import DaskRunner
+
+        return DaskRunner()
 
     @property
     def _given(self) -> dict[str, str]:
@@ -79,6 +108,11 @@ def _local_runner(mode: str) -> Any:
     # As Beam's own multi_processing mode, but with our worker, which ends with its parent.
     command = f"exec {shlex.quote(sys.executable)} -m corpusforge.pipelines.worker"
     return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command_string=command))
+
+
+def seen_anywhere(path: str) -> str:
+    """Return a path that means the same in every process: those of others run in other folders."""
+    return path if "://" in path else os.path.abspath(path)  # noqa: PTH100 (roots are strings)
 
 
 def _split(option: str) -> tuple[str, str]:
@@ -105,6 +139,7 @@ def run(
         mode = engine.mode(input_bytes)
         pipeline = engine.pipeline(mode)
         build(pipeline)
+        graph_check.check(pipeline)
         if mode == MODES[1]:
             _watched(pipeline)
         else:

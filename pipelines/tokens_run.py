@@ -72,6 +72,7 @@ def tokenize(
     quiet: bool,
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.tokenize``."""
+    engine.check(output, inputs)
     sweep.check(spec)
     units, parents = texts_of(inputs, spec)
     given = Tokenizer.load(tokenizer) if tokenizer else None
@@ -282,7 +283,7 @@ def _manifest(
     )
     _sweep(run, shards)
     done.write(run.root)
-    run.remove("progress", "counts", "commits/count", "commits/counted")
+    run.remove("progress", "work", "counts", "commits/count", "commits/counted")
     return done
 
 

@@ -1,4 +1,4 @@
-"""Seeds of torch's generator: what is drawn at a step is a function of (seed, step)."""
+"""Seeds of torch's generator: what is drawn is a function of (seed, step, slice)."""
 
 from __future__ import annotations
 

@@ -197,11 +197,11 @@ class Trainer:
         # Divided by the targets of the whole batch: slices differ in how many they hold.
         counts = [goal.count(rows) for rows in slices]
         targets = {label: sum(count[label] for count in counts) for label in goal.labels}
-        torch.manual_seed(key(settings.seed, self.step))  # dropout
         loss = 0.0
         losses = []
         self.optimizer.zero_grad()
-        for rows in slices:
+        for number, rows in enumerate(slices, self.step * settings.accumulate):
+            torch.manual_seed(key(settings.seed, number))  # dropout, whoever computes the slice
             with self._precision():
                 scored = goal.losses(goal.heads(self.model, rows), rows)
             part = sum(scored[label].total / max(targets[label], 1) for label in goal.labels)

@@ -12,7 +12,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
-from tiny import of, small, texts
+from tiny import texts
+from tuned import lines, settings
 
 from corpusforge import api
 from corpusforge import spec as specs
@@ -21,22 +22,6 @@ from corpusforge.errors import InputError, RunError, SpecError
 from corpusforge.train.metrics import read as records
 from corpusforge.train.objectives.masked import Masked
 from corpusforge.train.restore import restore
-from corpusforge.train.trainer import train
-
-
-@pytest.fixture(scope="module")
-def bases(tokens, folders, tmp_path_factory):
-    """A causal, a masked and an encoder-decoder model, little trained."""
-    root = tmp_path_factory.mktemp("bases")
-    train([tokens], str(root / "causal"), small(run__steps=2, data__sequence=64))
-    for name in ("masked", "spans"):
-        train([folders[name]], str(root / name), of(name, run__steps=2, data__sequence=64))
-    return {name: str(root / name) for name in ("causal", "masked", "spans")}
-
-
-def lines(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
 
 
 def sentences():
@@ -49,22 +34,6 @@ def sentences():
         for cat, other in pairs
         for row in ({"text": cat, "label": "cat"}, {"text": other, "label": "other"})
     ]
-
-
-def settings(task, **changes):
-    values = {
-        "task": task,
-        "data": {"length": 64, "heldout": 0.1},
-        "optim": {"learning_rate": 3e-3, "warmup": 0.1},
-        "run": {"epochs": 4, "batch": 8, "threads": 1},
-    }
-    for name, value in changes.items():
-        table, _, field = name.partition("__")
-        if field:
-            values.setdefault(table, {})[field] = value
-        else:
-            values[table] = value
-    return specs.parse(specs.FinetuneSpec, values)
 
 
 CLASSES = "sequence-classification"

@@ -7,13 +7,21 @@ from corpusforge.spec.finetune import FinetuneSpec
 
 from .base import Base
 from .classification import SentencePair, SequenceClassification
+from .instruction import Instruction
+from .question_answering import QuestionAnswering
+from .sequence_to_sequence import SequenceToSequence
 from .task import Task
+from .token_classification import TokenClassification
 
 __all__ = ["TASKS", "Task", "check"]
 
 TASKS: dict[str, type[Task]] = {
     "sequence-classification": SequenceClassification,
     "sentence-pair": SentencePair,
+    "token-classification": TokenClassification,
+    "question-answering": QuestionAnswering,
+    "instruction": Instruction,
+    "sequence-to-sequence": SequenceToSequence,
 }
 
 

@@ -26,7 +26,6 @@ class SequenceClassification(Task):
     roles: ClassVar[Mapping[str, str]] = {"text": "text", "label": "a label"}
     texts: ClassVar[tuple[str, ...]] = ("text",)
     metric = "macro_f1"
-    classes = True
     weight: Tensor | None = None
 
     def learn(self, rows: Sequence[Row]) -> None:

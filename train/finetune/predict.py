@@ -61,15 +61,17 @@ def said_of(
     bf16 = task.spec.run.precision == "bf16"
     where = next(model.parameters()).device.type
     precision = torch.autocast(where, torch.bfloat16, enabled=bf16)
+    figures: dict[str, float] = {}
+    found: list[Any] = []
     if gold:
         figures, found = evaluate(model, task, rows, items, size, precision)
-    else:
+    elif not task.writes:
         said = [
             one
             for outputs, part, _ in outputs_of(model, task, items, size, precision)
             for one in task.choose(outputs, part)
         ]
-        figures, found = {}, task.join(rows, items, said)
+        found = task.join(rows, items, said)
     if task.writes:
         found = task.write(model, rows, items)
         figures |= task.written(rows, found) if gold else {}

@@ -43,7 +43,6 @@ class Task(ABC):
     objectives: ClassVar[tuple[str, ...]] = ("causal", "masked")
     metric: ClassVar[str]
     higher: ClassVar[bool] = True
-    classes: ClassVar[bool] = False  # whether labels are names of classes
     writes: ClassVar[bool] = False  # answers are written token by token, at the end alone
 
     def __init__(self, spec: FinetuneSpec, base: Base, known: Mapping[str, Any] | None) -> None:

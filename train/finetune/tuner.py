@@ -223,7 +223,10 @@ def evaluate(
         total, count = total + float(scored.total), count + scored.count
         said += task.choose(outputs, part)
     found = task.join(rows, items, said)
-    return {"heldout_loss": total / max(count, 1e-9), **task.figures(rows, found)}, found
+    figures = {"heldout_loss": total / max(count, 1e-9)}
+    if task.writes:
+        figures["perplexity"] = metrics.perplexity(total, max(int(count), 1))
+    return {**figures, **task.figures(rows, found)}, found
 
 
 def outputs_of(model: Tuned, task: Task, items: Sequence[Item], size: int, precision: Any) -> Any:

@@ -69,6 +69,7 @@ class FinetuneSpec(Model):
     """Everything that decides a fine-tuned model."""
 
     task: str = ""  # a name in train/finetune
+    pooling: Literal["token", "mean"] = "token"  # what a class of a text is judged by
     freeze: int = Field(0, ge=0)  # lower blocks that stay as they are, and the embeddings
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"  # or weight by label
     patience: int = Field(0, ge=0)  # stop after so many evaluations without a better one; 0: never

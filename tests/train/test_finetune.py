@@ -19,6 +19,8 @@ from corpusforge import api
 from corpusforge import spec as specs
 from corpusforge.cli import main
 from corpusforge.errors import InputError, RunError, SpecError
+from corpusforge.train.finetune.predict import load
+from corpusforge.train.finetune.rows import read
 from corpusforge.train.metrics import read as records
 from corpusforge.train.objectives.masked import Masked
 from corpusforge.train.restore import restore
@@ -76,6 +78,27 @@ def test_a_class_is_learnt(bases, tmp_path, kind, changes):
         assert changed and not any(name.startswith(("blocks.0.", "tokens.")) for name in changed)
     assert api.verify(out)["content"] == done.content
     assert "Predictions" in Path(api.report(out)).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["causal", "masked"])
+@pytest.mark.parametrize("pooling", ["token", "mean"])
+def test_padding_changes_nothing(bases, tmp_path, kind, pooling):
+    """A row's outputs are the same alone and beside longer ones."""
+    words = ["the", "cat", "sees", "a", "dog", "and", "the", "river"]
+    rows = [{"text": " ".join(words[:n]), "label": str(n % 2)} for n in range(1, 8)]
+    data = lines(tmp_path / "d.jsonl", rows)
+    spec = settings(CLASSES, pooling=pooling, data__heldout=0.0, run__epochs=1)
+    api.finetune(bases[kind], data, str(tmp_path / "out"), spec)
+    model, task = load(str(tmp_path / "out"))
+    items = task.encode(read(data, {}), True)
+    where, draw = torch.device("cpu"), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():  # far from where they are alike
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=draw))
+        together = task.score(model, task.batch(items, where)).outputs
+        alone = [task.score(model, task.batch([item], where)).outputs[0] for item in items]
+    assert (together[0] - together[-1]).abs().max() > 0.01
+    torch.testing.assert_close(together, torch.stack(alone), rtol=1e-4, atol=1e-5)
 
 
 def test_two_texts(bases, tmp_path):

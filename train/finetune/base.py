@@ -97,8 +97,11 @@ class Tuned(nn.Module):
             out = self.backbone(batch["tokens"], causal=True)
         return out
 
-    def row(self, states: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """One vector a row [B, D]: the encoder's pooled one, or the last token's."""
+    def row(self, states: Tensor, batch: dict[str, Tensor], mean: bool) -> Tensor:
+        """One vector a row [B, D]: the encoder's pooled one, or the last token's; or the mean."""
+        if mean:
+            kept = batch["mask"][..., None].to(states.dtype)
+            return (states * kept).sum(1) / kept.sum(1)
         if isinstance(self.backbone, Encoder):
             return self.backbone.pooled(states)
         last = batch["mask"].sum(1) - 1

@@ -82,7 +82,7 @@ class SequenceClassification(Task):
 
     def score(self, model: Tuned, batch: Batch) -> Scored:
         """Cross entropy, weighted by class."""
-        outputs = model.scores(model.row(model.states(batch), batch))
+        outputs = model.scores(model.row(model.states(batch), batch, self.spec.pooling == "mean"))
         if "class" not in batch:
             return Scored(outputs.sum() * 0, 0.0, outputs)
         wanted = batch["class"][:, 0]

@@ -85,4 +85,9 @@ class FinetuneSpec(Model):
                 f"freeze = {self.freeze} beside adapters, which leave all weights as they are",
                 remedy="set adapter.rank=0 or freeze=0",
             )
+        if self.patience and not self.data.heldout:
+            raise SpecError(
+                f"patience = {self.patience} without held-out rows, which say what is better",
+                remedy="set data.heldout or patience=0",
+            )
         return self

@@ -241,6 +241,7 @@ def test_a_label_that_training_had_not(bases, tmp_path):
         (["--task", CLASSES, "--set", "freeze=9"], 2, "freeze = 9; expected at most 2"),
         (["--task", CLASSES, "--set", "adapter.rank=2", "--set", "freeze=1"], 2, "adapters"),
         (["--task", CLASSES, "--set", "data.heldout=0.9"], 2, "a share from 0 to 0.5"),
+        (["--task", CLASSES, "--set", "data.heldout=0", "--set", "patience=2"], 2, "patience = 2"),
         (["--task", CLASSES, "--set", "data.heldout=none.jsonl"], 3, "none.jsonl"),
         (["--predict", "p.jsonl", "--task", CLASSES], 2, "--predict takes task and settings"),
         (["--task", CLASSES, "--set", "class_weights=balance"], 2, "class_weights"),

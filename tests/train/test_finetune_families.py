@@ -2,17 +2,20 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny import of, small
 from tuned import lines, settings
 
 from corpusforge import api
+from corpusforge.errors import InputError
 from corpusforge.tokenizer import Tokenizer
 from corpusforge.train.export.write import write
+from corpusforge.train.finetune import base as bases
 from corpusforge.train.restore import restore
 from corpusforge.train.trainer import train
 
@@ -98,3 +101,27 @@ def test_their_folders_learn_classes(theirs, tmp_path, family):
              for folder in (theirs[family], tmp_path / "hf")]  # fmt: skip
     assert kinds[0] == kinds[1]
     assert Tokenizer.load(str(tmp_path / "hf")).vocab_size == 320
+
+
+@pytest.mark.parametrize("architecture", ["BertModel", "BertForMaskedLM"])
+def test_an_encoder_without_all_heads(theirs, tmp_path, architecture):
+    """Folders of BERT that lack heads: the same states, the heads as of a new model."""
+    folder = tmp_path / "bare"
+    shutil.copytree(theirs["bert"], folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": [architecture]}))
+    tensors = load_file(folder / "model.safetensors")
+    lacks = ("bert.pooler", "cls.seq") if architecture == "BertForMaskedLM" else ("cls.",)
+    kept = {name: t for name, t in tensors.items() if not name.startswith(lacks)}
+    if architecture == "BertModel":
+        kept = {name.removeprefix("bert."): tensor for name, tensor in kept.items()}
+    save_file(kept, folder / "model.safetensors")
+    whole, bare = (bases.load(str(path)).model for path in (theirs["bert"], folder))
+    read, types = torch.arange(40, 72)[None], torch.zeros(1, 32, dtype=torch.long)
+    with torch.no_grad():
+        states = [model(read, types, read > 0) for model in (whole, bare)]
+    assert torch.equal(*states)
+    assert whole.order.weight.shape == bare.order.weight.shape
+    save_file({k: v for k, v in kept.items() if "layer.1." not in k}, folder / "model.safetensors")
+    with pytest.raises(InputError, match=r"tensor bert\.encoder\.layer\.1\..* is missing"):
+        bases.load(str(folder))

@@ -46,6 +46,7 @@ def test_formats_give_the_same_rows(tmp_path, name):
         ("a.jsonl", b'{"text": "a"}\n{"text": \n', "a.jsonl record 2: not JSON"),
         ("a.jsonl", b'{"text": "a"}\n[1]\n', "a.jsonl record 2: a list; expected a JSON object"),
         ("a.jsonl", b"[" * 100_000, "a.jsonl record 1: not JSON"),
+        ("a.jsonl", b'{"text": "\\ud800 a"}', "a.jsonl record 1: not JSON: 'utf-8' codec"),
         ("a.jsonl", b"\n\n", "no rows"),
         ("a.jsonl.gz", b"plain", "a.jsonl.gz"),
         ("a.csv", b"a,b\n1,2\n1,2,3\n", "Expected 2 columns, got 3"),

@@ -122,6 +122,18 @@ def test_windows_cover_the_context(bases, tmp_path):
         assert all(len(item["tokens"]) <= 64 for item in items)
 
 
+def test_the_best_window_answers(bases, tmp_path):
+    """The one whose span outweighs its own place for none by most, wherever it stands."""
+    task = task_of(settings("question-answering"), bases["masked"])
+    row = {"question": "q", "context": "a dog likes the cat"}
+    rows, items = read(lines(tmp_path / "d.jsonl", [row]), {}), [{"row": 0}] * 3
+    said = [(-3.0, 0, 1), (2.0, 1, 5), (-1.0, 0, 5)]
+    assert task.join(rows, items, said) == [{"answer": "dog", "answer_start": 2}]
+    assert task.join(rows, items[:1], said[:1]) == [{"answer": "a", "answer_start": 0}]
+    task.null = True
+    assert task.join(rows, items[:1], said[:1]) == [{"answer": "", "answer_start": None}]
+
+
 def test_no_answer_is_an_answer(bases, tmp_path):
     """Where training has questions without one."""
     rows = [

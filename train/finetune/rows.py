@@ -114,6 +114,8 @@ def _jsonl(data: bytes, path: str) -> list[tuple[int, dict[str, Any]]]:
             continue
         try:
             values = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
+            if b"\\u" in line:
+                json.dumps(values, ensure_ascii=False).encode()  # half a pair is no character
         except (ValueError, RecursionError) as error:
             raise InputError(
                 f"not JSON: {error}", file=path, record=number, expected="a JSON object a line"

@@ -96,6 +96,7 @@ def _finished(run: RunFolder, contents: Sequence[str]) -> manifest.Manifest:
             "a file is missing or has another length", file=run.file(lost[0]),
             remedy="run again with --fresh",
         )  # fmt: skip
+    run.remove(FOLDER)  # of one that was killed just before it did
     return done
 
 

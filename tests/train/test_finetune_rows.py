@@ -89,13 +89,19 @@ def test_the_split_is_by_content(tmp_path):
     st.lists(st.integers(1, 100), min_size=1, max_size=300), st.integers(1, 9), st.integers(0, 3)
 )
 def test_batches_hold_every_item_once(lengths, size, epoch):
-    """In another order each epoch, the same one again for the same epoch."""
+    """In the same order again for the same epoch."""
     found = batches(lengths, size, 7, epoch)
     assert sorted(at for batch in found for at in batch) == list(range(len(lengths)))
     assert found == batches(lengths, size, 7, epoch)
     assert len(found) == -(-len(lengths) // size)
-    if len(lengths) > 50:
-        assert found != batches(lengths, size, 7, epoch + 1)
+
+
+def test_epochs_differ():
+    """In the order of their batches, and in what a batch holds."""
+    epochs = [batches([1] * 60, 4, 7, epoch) for epoch in range(3)]
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert {frozenset(batch) for batch in epochs[0]} != {frozenset(batch) for batch in epochs[1]}
+    assert batches([1] * 60, 4, 8, 0) != epochs[0]
 
 
 def test_batches_are_of_similar_length():

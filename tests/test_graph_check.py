@@ -23,12 +23,13 @@ class Last(beam.DoFn):
         yield self.value
 
 
+STATE = beam.DoFn.StateParam(ReadModifyWriteStateSpec("count", VarIntCoder()))
+
+
 class Counter(beam.DoFn):
     """Keeps state: Dask's runner fails."""
 
-    STATE = ReadModifyWriteStateSpec("count", VarIntCoder())
-
-    def process(self, value, state=beam.DoFn.StateParam(STATE)):
+    def process(self, value, state=STATE):
         state.write((state.read() or 0) + 1)
         yield value
 

@@ -1,11 +1,12 @@
-"""Ten times the input: what time and memory do, of `forge clean` and `forge tokenize`.
+"""More of the same input: what time and memory of `forge clean` and `forge tokenize` do.
 
-    python benchmarks/growth.py PAGES.jsonl.gz [--field html|text] [--workers N] [--rounds N]
+    python benchmarks/growth.py PAGES.jsonl.gz [--field html|text] [--times 1 4 16] [--workers N]
 
-The larger input is every record once as it is and nine times with the words of each paragraph in
-another order: as many documents more, none a copy of another, all as hard to read as real ones.
-Printed are wall and CPU seconds and the peak RSS of the command's own process and of its largest
-worker, at one and at ten times, and their ratios.
+At 1 the input is every record as it is. At N it is that and N - 1 times as many records more, with
+the words of each paragraph in another order: none is a copy of another, and all are as hard to read
+as real ones. A line of JSON for each command says, at each size, documents, wall and CPU seconds,
+the same in milliseconds a document, and the peak RSS of the command's own process and of its
+largest worker in MB. Inputs are made by seed, so that they are the same everywhere.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-TIMES = 10
 WORDS = re.compile(r"[^<>]{40,}")  # a run of text between two tags
+SEEDS = 1000  # of each record: that of its copy N is N on from that of the record
 
 
 def shuffled(text: str, seed: int) -> str:
@@ -44,16 +45,16 @@ def shuffled(text: str, seed: int) -> str:
 
 
 def write(pages: Path, field: str, folder: Path, copies: int) -> None:
-    """Write ``copies`` of the records to ``folder``, a file each."""
-    folder.mkdir()
+    """Write ``copies`` of the records to ``folder``, a file each; those that are there stay."""
+    folder.mkdir(exist_ok=True)
     for copy in range(copies):
-        with (
-            gzip.open(pages, "rt") as source,
-            gzip.open(folder / f"copy-{copy}.jsonl.gz", "wt", compresslevel=1) as target,
-        ):
+        path = folder / f"copy-{copy:03d}.jsonl.gz"
+        if path.exists():
+            continue
+        with gzip.open(pages, "rt") as source, gzip.open(path, "wt", compresslevel=1) as target:
             for number, line in enumerate(source):
                 row = json.loads(line)
-                text = row[field] if copy == 0 else shuffled(row[field], number * TIMES + copy)
+                text = row[field] if copy == 0 else shuffled(row[field], number * SEEDS + copy)
                 made = {"id": f"{number}-{copy}", field: text}
                 made["url"] = f"https://copy{copy}.example/{number}"
                 target.write(json.dumps(made) + "\n")
@@ -78,68 +79,70 @@ def high_water(pid: int) -> int:
 def measure(command: list[str]) -> dict[str, float]:
     """Run a command; returns wall and CPU seconds, peak MB of its process and largest worker."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peaks: dict[int, int] = {}
 
     def watch() -> None:
         while process.poll() is None:
-            for pid in (process.pid, *tree(process.pid)):
-                try:
+            try:
+                for pid in (process.pid, *tree(process.pid)):
                     peaks[pid] = max(peaks.get(pid, 0), high_water(pid))
-                except OSError:
-                    continue
+            except OSError:  # one of them has ended
+                continue
             time.sleep(0.1)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    code = process.wait()
+    out, _ = process.communicate()
     watcher.join()
-    if code:
-        raise SystemExit(f"{' '.join(command)} ended with {code}")
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    wall = time.monotonic() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    documents = json.loads(out.splitlines()[-1])["counts"]["in"]
     own = peaks.pop(process.pid)
     return {
-        "wall": time.monotonic() - start,
-        "cpu": cpu,
-        "parent_mb": own / 1e6,
-        "worker_mb": max(peaks.values(), default=0) / 1e6,
+        "documents": documents,
+        "wall_s": round(wall, 1),
+        "cpu_s": round(cpu, 1),
+        "wall_ms_each": round(wall / documents * 1e3, 3),
+        "cpu_ms_each": round(cpu / documents * 1e3, 3),
+        "parent_mb": round(own / 1e6),
+        "worker_mb": round(max(peaks.values(), default=0) / 1e6),
     }
 
 
 def main() -> None:
-    """Measure and print a line of JSON for each command and round."""
+    """Measure, and print a line of JSON for each command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pages", type=Path)
     parser.add_argument("--field", default="html", choices=("html", "text"))
+    parser.add_argument("--times", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=1)
     given = parser.parse_args()
     os.environ["PYTHONSAFEPATH"] = "1"
     forge = [sys.executable, "-m", "corpusforge"]
-    modes = ["--workers", str(given.workers), "--quiet", "--fresh"]
+    modes = ["--workers", str(given.workers), "--quiet", "--json"]
     if given.workers > 1:
         modes += ["--beam", "direct_running_mode=multi_processing"]
+    found: dict[str, dict[int, dict[str, float]]] = {"clean": {}, "tokenize": {}}
     with tempfile.TemporaryDirectory() as name:
         here = Path(name)
-        for times in (1, TIMES):
-            write(given.pages, given.field, here / f"in-{times}", times)
-        for _ in range(given.rounds):
-            found: dict[str, dict[int, dict[str, float]]] = {"clean": {}, "tokenize": {}}
-            for times in (1, TIMES):
-                clean, made = str(here / f"clean-{times}"), str(here / f"tok-{times}")
-                source = str(here / f"in-{times}")
-                both = {
-                    "clean": [source, "-o", clean],
-                    "tokenize": [clean, "-o", made, "--vocab-size", "8000"],
-                }
-                for stage, arguments in both.items():
-                    found[stage][times] = measure([*forge, stage, *arguments, *modes])
-            for stage, values in found.items():
-                one, ten = values[1], values[TIMES]
-                ratio = {k: round(ten[k] / one[k], 2) for k in one if one[k]}
-                told = {str(t): {k: round(v, 1) for k, v in values[t].items()} for t in values}
-                print(json.dumps({"stage": stage, **told, "ratio": ratio}), flush=True)
+        for times in sorted(given.times):
+            write(given.pages, given.field, here / "in", times)
+            clean, made = str(here / f"clean-{times}"), str(here / f"tok-{times}")
+            both = {
+                "clean": [str(here / "in"), "-o", clean],
+                "tokenize": [clean, "-o", made, "--vocab-size", "8000"],
+            }
+            for stage, arguments in both.items():
+                found[stage][times] = measure([*forge, stage, *arguments, *modes])
+                print(stage, times, found[stage][times], file=sys.stderr, flush=True)
+    for stage, values in found.items():
+        least, most = values[min(values)], values[max(values)]
+        ratio = {k: round(most[k] / least[k], 2) for k in least if least[k]}
+        print(json.dumps({"stage": stage, **values, "ratio": ratio}), flush=True)
 
 
 if __name__ == "__main__":

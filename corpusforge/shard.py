@@ -160,9 +160,12 @@ def json_lines(batch: pa.RecordBatch) -> Iterator[bytes]:
 
 
 def read_batches(
-    root: str, name: str, columns: Sequence[str] | None = None
+    root: str, name: str, columns: Sequence[str] | None = None, first: int = 0
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the record batches of a shard; Arrow files on a local disk are memory-mapped."""
+    """Yield the record batches of a shard; Arrow files on a local disk are memory-mapped.
+
+    Of an Arrow file the batches before ``first`` are not read.
+    """
     path = join(root, name)
     fs, plain = fsspec.core.url_to_fs(path)
     if name.endswith(".jsonl"):
@@ -182,7 +185,7 @@ def read_batches(
             if -1 not in fields:
                 options = ipc.IpcReadOptions(included_fields=fields)
                 reader = ipc.open_file(source, options=options)
-        for index in range(reader.num_record_batches):
+        for index in range(first, reader.num_record_batches):
             batch = reader.get_batch(index)
             yield batch.select(list(columns)) if columns else batch
 

@@ -30,7 +30,7 @@ from corpusforge.external_sort import Sorter, between, read_sorted, write_sorted
 from corpusforge.kernels import dedup
 from corpusforge.kernels.dedup import EDGES, PAIRS, WIDTH
 from corpusforge.numbered import SIGNALS
-from corpusforge.resolve import PAIR, Corpora, resolve
+from corpusforge.resolve import PAIR, ROWS, Corpora, resolve
 from corpusforge.schema import REMOVED
 from corpusforge.shard import (
     AtomicFile,
@@ -284,9 +284,10 @@ def gather_paragraphs(root: str, plan: Layout) -> None:
 
 
 def removed_of(root: str, rows: Sequence[int]) -> pa.Table:
-    """Return the rows [first, end) of dedup/removed.arrow: those of a unit."""
-    parts, at = [REMOVED.empty_table()], 0
-    for batch in read_batches(root, "dedup/removed.arrow"):
+    """Return the rows [first, end) of dedup/removed.arrow: those of a unit. Reads their batches."""
+    parts, first = [REMOVED.empty_table()], rows[0] // ROWS
+    at = first * ROWS
+    for batch in read_batches(root, "dedup/removed.arrow", first=first):
         low, high = max(rows[0] - at, 0), min(rows[1] - at, batch.num_rows)
         if low < high:
             parts.append(pa.table(batch.slice(low, high - low).cast(REMOVED)))

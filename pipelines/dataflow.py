@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Mapping, Sequence
 
 from corpusforge.errors import ExtraMissing, RunError, UsageError
@@ -18,15 +19,14 @@ DEFAULTS = {"number_of_worker_harness_threads": "1"}
 
 
 def check(options: Mapping[str, str], output: str, inputs: Sequence[str]) -> None:
-    """Raise for a missing package, option or credential, and for paths workers cannot see."""
-    if importlib.util.find_spec("apitools") is None:
-        raise ExtraMissing("apache-beam[gcp]", "gcp")
+    """Raise for a missing option, package or credential, and for paths workers cannot see."""
     if missing := [name for name in NEEDED if not options.get(name)]:
         raise UsageError(
             f"--runner {RUNNER} without {', '.join(missing)}",
             remedy=f"--beam {missing[0]}=..., {NEEDED[missing[0]]}",
         )
     for path in (output, *inputs):
+        path = re.sub(r"^[^/:=]+=", "", path)  # of label=path
         if "://" not in path or path.startswith("file:"):
             raise UsageError(
                 "workers in the cloud cannot see a local path",
@@ -34,7 +34,16 @@ def check(options: Mapping[str, str], output: str, inputs: Sequence[str]) -> Non
                 expected="gs://bucket/...",
                 remedy="copy the inputs there, and name an output there by -o",
             )
+    if not _installed("google.cloud.dataflow"):
+        raise ExtraMissing("apache-beam[gcp]", "gcp")
     credentials()
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # not even the package it would be in
+        return False
 
 
 def credentials() -> None:
@@ -44,9 +53,9 @@ def credentials() -> None:
 
     try:
         google.auth.default()
-    except GoogleAuthError:
+    except GoogleAuthError as error:
         raise RunError(
-            "no Google Cloud credentials",
-            remedy="run: gcloud auth application-default login, or set "
+            f"no Google Cloud credentials: {str(error).split('. ')[0]}",
+            remedy="run gcloud auth application-default login, or set "
             "GOOGLE_APPLICATION_CREDENTIALS to a key file",
         ) from None

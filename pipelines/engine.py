@@ -29,6 +29,7 @@ SMALL = 64 << 20  # input bytes below which one process is faster than starting 
 LOCAL = ("direct", "DirectRunner")
 MODES = ("in_memory", "multi_processing")
 DASK = "DaskRunner"
+DASK_CUT = {"dask_partition_size": "1"}  # Dask's own default puts 128 references into one task
 RUNNERS = (
     *(*LOCAL, DASK, dataflow.RUNNER),
     *("FlinkRunner", "PortableRunner", "PrismRunner", "SparkRunner"),
@@ -64,8 +65,7 @@ class Engine:
 
     def pipeline(self, mode: str) -> beam.Pipeline:
         """Return an empty pipeline that runs in ``mode``."""
-        given = {**self._defaults(), **self._given}
-        flags = [f"--{k}={v}" for k, v in given.items() if k != "direct_running_mode"]
+        flags = [f"--{k}={v}" for k, v in self.settings.items() if k != "direct_running_mode"]
         if not mode:
             return beam.Pipeline(runner=self._remote(), options=PipelineOptions(flags))
         workers = self.workers if mode == MODES[1] else 1
@@ -77,12 +77,14 @@ class Engine:
         if self.runner == dataflow.RUNNER:
             dataflow.check(self._given, output, inputs)
 
-    def _defaults(self) -> dict[str, str]:
+    @property
+    def settings(self) -> dict[str, str]:
+        """Options of the runner: those given, over our defaults for it."""
         if self.runner == dataflow.RUNNER:
-            return dataflow.DEFAULTS
-        cut = {"dask_npartitions", "dask_partition_size"} & self._given.keys()
-        # Dask's own default puts 128 references into one task.
-        return {"dask_partition_size": "1"} if self.runner == DASK and not cut else {}
+            return {**dataflow.DEFAULTS, **self._given}
+        if self.runner == DASK and not {"dask_npartitions", *DASK_CUT} & self._given.keys():
+            return {**DASK_CUT, **self._given}
+        return self._given
 
     def _remote(self) -> Any:
         if self.runner != DASK:

@@ -5,8 +5,8 @@
 At 1 the input is every record as it is. At N it is that and N - 1 times as many records more, with
 the words of each paragraph in another order: none is a copy of another, and all are as hard to read
 as real ones. A line of JSON for each command says, at each size, documents, wall and CPU seconds,
-the same in milliseconds a document, and the peak RSS of the command's own process and of its
-largest worker in MB. Inputs are made by seed, so that they are the same everywhere.
+the same in milliseconds a document, the CPU seconds of each stage, and the peak RSS in MB of the
+command's own process and of its largest worker. Inputs are made by seed, the same everywhere.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def high_water(pid: int) -> int:
     return 0
 
 
-def measure(command: list[str]) -> dict[str, float]:
-    """Run a command; returns wall and CPU seconds, peak MB of its process and largest worker."""
+def measure(command: list[str], run: str) -> dict[str, float]:
+    """Run a command that makes ``run``; returns its counts, times, and memory."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peaks: dict[int, int] = {}
@@ -102,6 +102,8 @@ def measure(command: list[str]) -> dict[str, float]:
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     documents = json.loads(out.splitlines()[-1])["counts"]["in"]
     own = peaks.pop(process.pid)
+    log = [json.loads(line) for line in Path(run, "log.jsonl").read_text().splitlines()]
+    stages = {e["stage"]: round(e["cpu"], 2) for e in log if e["event"] == "stage"}
     return {
         "documents": documents,
         "wall_s": round(wall, 1),
@@ -110,6 +112,7 @@ def measure(command: list[str]) -> dict[str, float]:
         "cpu_ms_each": round(cpu / documents * 1e3, 3),
         "parent_mb": round(own / 1e6),
         "worker_mb": round(max(peaks.values(), default=0) / 1e6),
+        **{f"{name}_cpu_s": seconds for name, seconds in stages.items()},
     }
 
 
@@ -137,7 +140,7 @@ def main() -> None:
                 "tokenize": [clean, "-o", made, "--vocab-size", "8000"],
             }
             for stage, arguments in both.items():
-                found[stage][times] = measure([*forge, stage, *arguments, *modes])
+                found[stage][times] = measure([*forge, stage, *arguments, *modes], arguments[2])
                 print(stage, times, found[stage][times], file=sys.stderr, flush=True)
     for stage, values in found.items():
         least, most = values[min(values)], values[max(values)]

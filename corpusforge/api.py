@@ -153,8 +153,12 @@ def _engine(runner: str, workers: int | None, beam: Sequence[str]) -> Any:
 
     count = check_workers(workers)
     tables = _forge_toml()
-    given = (*[f"{key}={value}" for key, value in tables.get("beam", {}).items()], *beam)
-    return load_part("pipelines.engine").Engine(runner, count, given)
+    given = [
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        for key, values in tables.get("beam", {}).items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+    return load_part("pipelines.engine").Engine(runner, count, (*given, *beam))
 
 
 def tokenize(

@@ -11,6 +11,7 @@ import json
 import os
 import posixpath
 import re
+import resource
 import secrets
 import socket
 import tempfile
@@ -114,12 +115,16 @@ class RunFolder:
     @contextmanager
     def stage(self, name: str, size: int = 0, units: int = 0, *, quiet: bool) -> Iterator[None]:
         """Show the progress of a stage of ``size`` input bytes meanwhile, and log its time."""
-        start = time.monotonic()
+        start, used = time.monotonic(), _cpu_seconds()
         with progress(self.root, name, size, units, quiet=quiet):
             yield
-        seconds = round(time.monotonic() - start, 3)
-        documents = seen(self.root, name).documents
-        self.log("stage", stage=name, seconds=seconds, documents=documents, bytes=size)
+        facts = {
+            "seconds": round(time.monotonic() - start, 3),
+            "cpu": round(_cpu_seconds() - used, 3),  # of this process and of workers that ended
+            "documents": seen(self.root, name).documents,
+            "bytes": size,
+        }
+        self.log("stage", stage=name, **facts)
 
     def check(self) -> None:
         """Raise RunError if the lock is not this run's any more."""
@@ -306,6 +311,11 @@ def _holds(holder: Mapping[str, Any]) -> bool:
         return bool(time.time() - float(holder["heartbeat"]) < EXPIRY)
     start = process_start(int(holder["pid"]))
     return start is not None and start == holder["start"]
+
+
+def _cpu_seconds() -> float:
+    both = (resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 def process_start(pid: int) -> str | None:

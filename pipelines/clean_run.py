@@ -196,6 +196,8 @@ def _stages(
         print(line, file=sys.stderr)
     counts = ledger.add([record["counts"] for record in settled])
     ledger.balance(sum(record["rows"] for record in read), counts)
+    with run.stage("attribution", quiet=quiet):
+        rules = attribution.of_run(root, names, spec)
     folders = ("corpus", "dropped", "ledger")
     shards = [s for folder in folders for record in settled for s in shards_of(record, folder)]
     done = manifest.Manifest(
@@ -210,7 +212,7 @@ def _stages(
         facts={
             "inputs": _key(units, spec, made, earlier),
             "dedup": removals,
-            "attribution": attribution.of_run(root, names, spec),
+            "attribution": rules,
             **recipe.facts(spec),
         },
     )
@@ -254,18 +256,21 @@ def _dedup(
     key = key_of("dedup", run.key, *[shard.sha256 for shard in signals], *against)
     last = "cut" if spec.dedup.paragraphs else "removed"
     if not (committed(root, "dedup", "removed", key) and committed(root, "dedup", last, key)):
-        with run.stage("dedup", quiet=quiet):
-            indexes = dedup_index.open_all(earlier, spec.dedup, run.file("work/earlier"))
-            rows = [(name, shard.rows) for name, shard in zip(names, signals, strict=True)]
-            plan = dedups.layout(rows, indexes, spec, key)
-            dedups.write_layout(root, plan)
-            if spec.dedup.exact != "none":
+        indexes = dedup_index.open_all(earlier, spec.dedup, run.file("work/earlier"))
+        rows = [(name, shard.rows) for name, shard in zip(names, signals, strict=True)]
+        plan = dedups.layout(rows, indexes, spec, key)
+        dedups.write_layout(root, plan)
+        if spec.dedup.exact != "none":
+            with run.stage("exact", quiet=quiet):
                 jobs.dedup(engine, root, "exact", names, spec, key, size)
                 dedups.gather_copies(root, plan)
-            if spec.dedup.near != "none":
+        if spec.dedup.near != "none":
+            with run.stage("near", quiet=quiet):
                 jobs.dedup(engine, root, "near", names, spec, key, size)
+        with run.stage("resolve", quiet=quiet):
             dedups.decide(root, spec.dedup, plan, indexes)
-            if spec.dedup.paragraphs:
+        if spec.dedup.paragraphs:
+            with run.stage("cut", quiet=quiet):
                 jobs.dedup(engine, root, "paragraphs", names, spec, key, size)
                 dedups.gather_paragraphs(root, plan)
     return _record(root, "dedup", "removed", key)

@@ -14,8 +14,9 @@ NEEDED = {
     "region": "e.g. europe-west1",
     "temp_location": "e.g. gs://bucket/temp",
 }
+BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/|$)")
 # One thread a process: a unit in work takes the memory that the plan says, times the cores.
-DEFAULTS = {"number_of_worker_harness_threads": "1"}
+DEFAULTS = ("number_of_worker_harness_threads=1",)
 
 
 def check(options: Mapping[str, str], output: str, inputs: Sequence[str]) -> None:
@@ -25,6 +26,13 @@ def check(options: Mapping[str, str], output: str, inputs: Sequence[str]) -> Non
             f"--runner {RUNNER} without {', '.join(missing)}",
             remedy=f"--beam {missing[0]}=..., {NEEDED[missing[0]]}",
         )
+    for name in ("temp_location", "staging_location"):
+        # Beam asks the network for two minutes for another bucket when a name cannot be one.
+        if name in options and not BUCKET.match(options[name]):
+            raise UsageError(
+                f"--beam {name}={options[name]}",
+                expected="gs://BUCKET/FOLDER, BUCKET of 3 or more of a-z 0-9 - _ .",
+            )
     for path in (output, *inputs):
         path = re.sub(r"^[^/:=]+=", "", path)  # of label=path
         if "://" not in path or path.startswith("file:"):
@@ -34,12 +42,13 @@ def check(options: Mapping[str, str], output: str, inputs: Sequence[str]) -> Non
                 expected="gs://bucket/...",
                 remedy="copy the inputs there, and name an output there by -o",
             )
-    if not _installed("google.cloud.dataflow"):
+    if not installed("google.cloud.dataflow"):
         raise ExtraMissing("apache-beam[gcp]", "gcp")
     credentials()
 
 
-def _installed(name: str) -> bool:
+def installed(name: str) -> bool:
+    """Tell whether a package is there, and what it is in."""
     try:
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:  # not even the package it would be in

@@ -6,12 +6,13 @@ import subprocess
 import sys
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from corpusforge.errors import UsageError
 from corpusforge.pipelines import dataflow
 from corpusforge.pipelines.engine import Engine
 
-GIVEN = ("project=p", "region=europe-west1", "temp_location=gs://b/temp")
+GIVEN = ("project=p", "region=europe-west1", "temp_location=gs://bucket/temp")
 HERE = ("crawl=gs://b/in", "gs://b/year=2025/in")
 LIMIT = 100  # seconds, after which a command hangs
 
@@ -25,6 +26,8 @@ needs_google = pytest.mark.skipif(
     [
         ((), "gs://b/run", HERE, "without project, region, temp_location; --beam project="),
         (GIVEN[:2], "gs://b/run", HERE, "without temp_location; --beam temp_location=..., e.g. gs"),
+        ((*GIVEN[:2], "temp_location=gs://b/t"), "gs://b/run", HERE, "expected gs://BUCKET/FOLDER"),
+        ((*GIVEN, "staging_location=/tmp"), "gs://b/run", HERE, "staging_location=/tmp; expected"),
         (GIVEN, "run/clean", HERE, "run/clean: workers in the cloud cannot see a local path"),
         (GIVEN, "gs://b/run", ["crawl=in.warc.gz"], "^in.warc.gz: workers in the cloud"),
         (GIVEN, "gs://b/run", ["file:///in.warc.gz"], "file:///in.warc.gz: workers"),
@@ -84,10 +87,8 @@ def test_missing_credentials_are_one_line(key, tmp_path):
 
 def test_a_process_works_on_one_unit_at_a_time():
     """Beam's default is a dozen threads a process, each with the memory of a unit."""
-    engine = Engine(dataflow.RUNNER, options=GIVEN)
-    assert engine.settings == {
-        "number_of_worker_harness_threads": "1",
-        **dict(option.split("=") for option in GIVEN),
-    }
-    more = Engine(dataflow.RUNNER, options=(*GIVEN, "number_of_worker_harness_threads=2"))
-    assert more.settings["number_of_worker_harness_threads"] == "2"
+    given = [f"--{option}" for option in GIVEN]
+    threads = "number_of_worker_harness_threads"
+    assert Engine(dataflow.RUNNER, options=GIVEN).flags == [f"--{threads}=1", *given]
+    more = Engine(dataflow.RUNNER, options=(*GIVEN, f"{threads}=2"))
+    assert PipelineOptions(more.flags).get_all_options()[threads] == 2

@@ -7,7 +7,8 @@ not take; here both are one line, before anything is touched.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -20,6 +21,15 @@ def split(option: str) -> tuple[str, str]:
     """Return key and value of an option; the value of a bare key is empty."""
     key, _, value = option.lstrip("-").partition("=")
     return key, value
+
+
+def of_table(table: Mapping[str, Any]) -> list[str]:
+    """Return the options of a ``[beam]`` table, whose lists are an option given several times."""
+    return [
+        f"{key}={value}"
+        for key, values in table.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
 
 
 def flags(options: Sequence[str], *, closed: bool) -> list[str]:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.portability.stager import Stager
 
 from corpusforge.errors import UsageError
 from corpusforge.pipelines import dataflow
@@ -92,3 +94,14 @@ def test_a_process_works_on_one_unit_at_a_time():
     assert Engine(dataflow.RUNNER, options=GIVEN).flags == [f"--{threads}=1", *given]
     more = Engine(dataflow.RUNNER, options=(*GIVEN, f"{threads}=2"))
     assert PipelineOptions(more.flags).get_all_options()[threads] == 2
+
+
+def test_a_wheel_goes_to_the_workers(tmp_path):
+    """``--beam extra_package=WHEEL``: Beam stages it under its own name."""
+    wheel = tmp_path / "corpusforge-0.1.0-py3-none-any.whl"
+    wheel.write_bytes(b"wheel")
+    made = Engine(dataflow.RUNNER, options=(*GIVEN, f"extra_package={wheel}"))
+    staged = Stager.create_job_resources(PipelineOptions(made.flags), str(tmp_path))
+    role = beam_runner_api_pb2.ArtifactStagingToRolePayload
+    names = [role.FromString(one.role_payload).staged_name for one in staged]
+    assert wheel.name in names

@@ -146,7 +146,8 @@ class Trainer:
             self.rates = speed.Rates(self.model, self.device, dtype, clock, layout.world)
         self.placement = placement(self.model, spec, layout)
         if self.checkpoint:
-            self.placement.load(self.checkpoint)
+            with torch.no_grad():
+                self.placement.load(self.checkpoint)
         self.optimizer = self.placement.optimizer
         if spec.run.compile:
             self.model.compile()
@@ -321,6 +322,7 @@ class Trainer:
         self.best = tuple(state["best"]) if state["best"] else None
         self.report({"message": f"goes on after step {self.step}"})
 
+    @torch.no_grad()
     def _save(self) -> None:
         weights, state = self.placement.parameters(), self.placement.state()
         if not self.layout.first:

@@ -138,6 +138,9 @@ class RunSpec(Model):
         return self
 
 
+Shard = Literal["none", "optimizer", "gradients", "full"]
+
+
 class ParallelSpec(Model):
     """How the processes that torchrun starts divide the work; the run is the same run in any way.
 
@@ -146,8 +149,7 @@ class ParallelSpec(Model):
 
     data: int = Field(0, ge=0)  # processes that share the rows of a batch; 0: all that there are
     tensor: int = Field(1, ge=1)  # processes that share each matrix (Megatron-LM)
-    # what the data processes share out: optimizer (ZeRO-1), gradients too (ZeRO-2), all (ZeRO-3)
-    shard: Literal["none", "optimizer", "gradients", "full"] = "none"
+    shard: Shard = "none"  # what data processes hold parts of: ZeRO-1, ZeRO-2, ZeRO-3; true is full
 
     @field_validator("shard", mode="before")
     @classmethod

@@ -4,7 +4,25 @@ The trainer knows `Layout` (which part of the work is this process's) and `Place
 of parameters, gradients and optimizer); one process alone has the plain one of both.
 """
 
+from __future__ import annotations
+
+from torch import nn
+
+from corpusforge.spec import TrainSpec
+
+from .cuts import Cuts
+from .full import Full
 from .layout import Layout, joined
-from .placement import Placement, placement
+from .placement import Placement
+from .shards import Shards
 
 __all__ = ["Layout", "Placement", "joined", "placement"]
+
+KINDS = {"none": Placement, "optimizer": Shards, "gradients": Shards, "full": Full}
+
+
+def placement(model: nn.Module, spec: TrainSpec, layout: Layout) -> Placement:
+    """Lay ``model``, whole and on its device, over the processes."""
+    cuts = Cuts()
+    kind = KINDS[spec.parallel.shard] if layout.data > 1 else Placement
+    return kind(model, spec, layout, cuts)

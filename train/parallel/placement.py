@@ -7,8 +7,9 @@ whole tensors what this process holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -33,17 +34,15 @@ class Placement:
 
     def __init__(self, model: nn.Module, spec: TrainSpec, layout: Layout, cuts: Cuts) -> None:
         self.model, self.spec, self.layout, self.cuts = model, spec, layout, cuts
-        self.named = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.arrange()
 
     def arrange(self) -> None:
         """Make the optimizer, and what gradients are exchanged by."""
+        self.named = dict(self.model.named_parameters())
         self.optimizer = optim.build(self.model, self.spec.optim)
-        self.exchange = (
-            Exchange(list(self.named.values()), self.layout.group("data"))
-            if self.layout.data > 1
-            else None
-        )
+        self.exchange: Exchange | None = None
+        if self.layout.data > 1:
+            self.exchange = Exchange(learning(self.named), self.layout.group("data"))
 
     # -- step ----------------------------------------------------------------------------------
 
@@ -62,63 +61,59 @@ class Placement:
             self.exchange.spread()
         if self.layout.tensor == 1:
             return float(optim.clip(self.model.parameters(), limit))
-        return self.clip_parts(self.named.items(), limit, self.layout.group("tensor"))
+        return self.clip_parts(
+            {name: p.grad for name, p in self.named.items() if p.grad is not None},
+            limit,
+            self.layout.group("tensor"),
+        )
 
     def step(self) -> None:
         """Change the parameters."""
         self.optimizer.step()
 
-    def clip_parts(
-        self, parts: Iterable[tuple[str, nn.Parameter]], limit: float, group: dist.ProcessGroup
-    ) -> float:
-        """`clip` for parameters by name of which the processes of ``group`` hold parts each."""
-        held = [(name, p) for name, p in parts if p.grad is not None]
-        once = [p.grad for name, p in held if self.cuts.counts(name)]
-        device = held[0][1].device
-        square = torch.zeros((), dtype=torch.float64, device=device)
-        for gradient in once:
-            square += torch.linalg.vector_norm(gradient, dtype=torch.float64).square()
+    def clip_parts(self, parts: Mapping[str, Tensor], limit: float, group: Any) -> float:
+        """`clip` of gradients of which the processes of ``group`` hold parts each."""
+        square = torch.zeros((), dtype=torch.float64, device=next(self.model.parameters()).device)
+        for name, part in parts.items():
+            if self.cuts.counts(name):
+                square += torch.linalg.vector_norm(part, dtype=torch.float64).square()
         dist.all_reduce(square, group=group)
-        norm = square.sqrt().float()
-        if limit:
-            nn.utils.clip_grads_with_norm_([p for _, p in held], limit, norm)
-        return float(norm)
+        norm = float(square.sqrt())
+        if limit and norm > limit:
+            for part in parts.values():
+                part *= limit / (norm + 1e-6)
+        return norm
 
     # -- checkpoints ---------------------------------------------------------------------------
 
     def parameters(self) -> dict[str, Entry]:
         """All parameters, whole; the processes must read them in one order."""
-        return {
-            name: self.entry(name, parameter, parameter.dtype)
-            for name, parameter in self.model.named_parameters()
-        }
+        return {name: self.entry(name, parameter) for name, parameter in self.named.items()}
 
     def state(self) -> dict[str, Entry]:
         """State of the optimizer as ``optim.state_by_name`` names it, whole."""
-        found = {}
-        for name, parameter in self.model.named_parameters():
-            for key, value in self.optimizer.state[parameter].items():
-                whole = value.shape == parameter.shape
-                entry = self.entry(name, value, value.dtype) if whole else Entry.of(value)
-                found[f"{name}/{key}"] = entry
-        return found
+        return {
+            f"{name}/{key}": self.entry(name, value) if value.dim() else Entry.of(value)
+            for name, parameter in self.named.items()
+            for key, value in self.optimizer.state[parameter].items()
+        }
 
     def load(self, found: Checkpoint) -> None:
         """Take the optimizer's state of a checkpoint."""
-        parameters = dict(self.model.named_parameters())
         for name, key, value in saved(found):
-            parameter = parameters[name]
+            parameter = self.named[name]
             part = self.cuts.part(name, value) if value.dim() else value
             self.optimizer.state[parameter][key] = part.to(parameter.device, copy=True)
 
-    def entry(self, name: str, held: Tensor, dtype: torch.dtype) -> Entry:
+    def entry(self, name: str, held: Tensor) -> Entry:
         """Make what is written of ``name``, of which this process holds ``held``."""
         if self.layout.tensor == 1:
             return Entry.of(held)
-        return Entry(self.cuts.shape(name, held), dtype, partial(self._whole, name, held))
+        shape = self.cuts.shape(name, held)
+        return Entry(shape, held.dtype, partial(self._whole, name, held))
 
     def _whole(self, name: str, held: Tensor) -> Tensor:
-        mine = held if self.layout.data_rank == 0 else torch.zeros_like(held)
+        mine = held.detach() if self.layout.data_rank == 0 else torch.zeros_like(held)
         return self.joined(name, mine)
 
     def joined(self, name: str, mine: Tensor) -> Tensor:
@@ -141,6 +136,6 @@ def saved(found: Checkpoint) -> Iterator[tuple[str, str, Tensor]]:
             yield name, key, file.get_tensor(path)
 
 
-def placement(model: nn.Module, spec: TrainSpec, layout: Layout) -> Placement:
-    """Lay ``model``, whole and on its device, over the processes."""
-    return Placement(model, spec, layout, Cuts())
+def learning(named: Mapping[str, nn.Parameter]) -> list[nn.Parameter]:
+    """Parameters that are not frozen."""
+    return [parameter for parameter in named.values() if parameter.requires_grad]

@@ -149,6 +149,7 @@ class Trainer:
             with torch.no_grad():
                 self.placement.load(self.checkpoint)
         self.optimizer = self.placement.optimizer
+        goal.vocabulary = self.placement.vocabulary
         if spec.run.compile:
             self.model.compile()
         self.metrics: metrics.Metrics | metrics.NoMetrics = metrics.NoMetrics()

@@ -90,3 +90,35 @@ def apart(one, other, skip=()):
         if not name.endswith(skip or ("\0",))
     }
     return losses, max(parameters.values())
+
+
+RESAVE = """
+import sys
+from pathlib import Path
+from corpusforge import spec
+from corpusforge.train.parallel import joined
+from corpusforge.train.trainer import Trainer
+loaded = spec.load(spec.TrainSpec, file=sys.argv[3], overrides=sys.argv[4:])
+with joined(loaded) as layout:
+    trainer = Trainer([sys.argv[1]], Path(sys.argv[2]), loaded, lambda record: None, None, layout)
+    assert trainer.step
+    trainer._save()
+    layout.tell(1)
+"""
+
+
+def resave(tokens, out, processes, *sets):
+    """Load the checkpoint of a run in a layout, and write it again at once."""
+    script, path = out.parent / "resave.py", out.parent / f"{out.name}.toml"
+    script.write_text(RESAVE)
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+    launch = [*launch, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    launch = launch if processes > 1 else []
+    done = subprocess.run(
+        [sys.executable, *launch, str(script), tokens, str(out), str(path), *sets],
+        env={**os.environ, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"},
+        timeout=TIMEOUT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

@@ -15,6 +15,7 @@ from .full import Full
 from .layout import Layout, joined
 from .placement import Placement
 from .shards import Shards
+from .tensor import cut
 
 __all__ = ["Layout", "Placement", "joined", "placement"]
 
@@ -23,6 +24,7 @@ KINDS = {"none": Placement, "optimizer": Shards, "gradients": Shards, "full": Fu
 
 def placement(model: nn.Module, spec: TrainSpec, layout: Layout) -> Placement:
     """Lay ``model``, whole and on its device, over the processes."""
-    cuts = Cuts()
     kind = KINDS[spec.parallel.shard] if layout.data > 1 else Placement
-    return kind(model, spec, layout, cuts)
+    if layout.tensor == 1:
+        return kind(model, spec, layout, Cuts())
+    return kind(model, spec, layout, *cut(model, layout))

@@ -20,6 +20,7 @@ from corpusforge.spec import TrainSpec
 
 from .. import optim
 from ..checkpoint import Checkpoint
+from ..classes import EVERY, Classes
 from ..safetensors_stream import Entry
 from .cuts import Cuts
 from .exchange import Exchange
@@ -32,8 +33,16 @@ class Placement:
     Data parallelism ends in the bits of one process that accumulates the same slices.
     """
 
-    def __init__(self, model: nn.Module, spec: TrainSpec, layout: Layout, cuts: Cuts) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        spec: TrainSpec,
+        layout: Layout,
+        cuts: Cuts,
+        vocabulary: Classes = EVERY,
+    ) -> None:
         self.model, self.spec, self.layout, self.cuts = model, spec, layout, cuts
+        self.vocabulary = vocabulary
         self.arrange()
 
     def arrange(self) -> None:

@@ -19,6 +19,7 @@ from corpusforge.spec import TrainSpec
 from corpusforge.tokenizer import Tokenizer
 
 from .objectives import objective
+from .parallel import Layout, joined
 from .trainer import TOKENIZER, train
 
 FILES = ("model.safetensors", "optim.safetensors", "state.json")
@@ -33,7 +34,10 @@ def run_train(
     fresh: bool,
     quiet: bool,
 ) -> manifest.Manifest:
-    """Train in ``output``; see ``corpusforge.api.train``."""
+    """Train in ``output``; see ``corpusforge.api.train``.
+
+    Of several processes the first returns the manifest, the others end.
+    """
     if spec.data.by == "folder":  # as the manifest names them, wherever it will be read
         named = {
             key: {str(Path(name).resolve()): value for name, value in getattr(spec, key).items()}
@@ -44,8 +48,30 @@ def run_train(
         {"path": str(Path(folder).resolve()), "content": manifest.read(folder, "tokenize").content}
         for folder in folders
     ]
-    check(folders, spec)
     spec = spec.model_copy(update={"inputs": []})
+    with joined(spec) as layout:
+        check(folders, spec)
+        if not layout.first:
+            if layout.tell(0):  # the first process has the run folder, and it is not finished
+                train(folders, output, spec, layout=layout)
+            raise SystemExit(0)
+        return _first(
+            folders, output, spec, parents, layout, workers=workers, fresh=fresh, quiet=quiet
+        )
+
+
+def _first(
+    folders: Sequence[str],
+    output: str,
+    spec: TrainSpec,
+    parents: list[dict[str, str]],
+    layout: Layout,
+    *,
+    workers: int,
+    fresh: bool,
+    quiet: bool,
+) -> manifest.Manifest:
+    """Do what one process of a run does: it holds the folder and writes all that is in it."""
     with RunFolder(output, "train", spec, fresh=fresh) as run:
         if manifest.finished(run.root):
             done = manifest.read(run.root, "train")
@@ -57,6 +83,7 @@ def run_train(
                         file=run.file(lost[0]),
                         remedy="run again with --fresh",
                     )
+                layout.tell(0)
                 return done
             raise RunError(
                 "this model was trained on other token folders",
@@ -64,6 +91,7 @@ def run_train(
                 remedy="choose another -o, or --fresh to start anew",
             )
         run.remove("report.html")
+        layout.tell(1)
         facts = train(
             folders,
             run.root,
@@ -72,6 +100,7 @@ def run_train(
             quiet=quiet,
             clock=time.monotonic,
             progress=None if quiet else progress(spec.run.steps),
+            layout=layout,
         )
         return _manifest(run, spec, parents, facts)
 

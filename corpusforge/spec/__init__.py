@@ -21,7 +21,7 @@ from .finetune import FinetuneSpec
 from .load import differences, digest, dump, load, parse, shipped
 from .model import MIB, Model
 from .tokens import TokenizeSpec
-from .train import DataSpec, LossSpec, ModelSpec, OptimSpec, RunSpec, TrainSpec
+from .train import DataSpec, LossSpec, ModelSpec, OptimSpec, ParallelSpec, RunSpec, TrainSpec
 
 __all__ = [
     "MIB",
@@ -39,6 +39,7 @@ __all__ = [
     "ModelSpec",
     "OptimSpec",
     "Output",
+    "ParallelSpec",
     "Pii",
     "Plan",
     "Quality",

@@ -16,12 +16,10 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-import fsspec
-
-from corpusforge.errors import ExtraMissing, InputError, UsageError
+from corpusforge.errors import InputError, RunError, UsageError
 from corpusforge.spec import Plan
+from corpusforge.storage import file_system
 
-EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcp", "gcs": "gcp"}
 SPLITTABLE = {
     *(("warc", packing) for packing in ("none", "gzip", "zstd")),
     ("jsonl", "none"),
@@ -181,14 +179,9 @@ def _expand(
 
 def _file_system(path: str) -> tuple[Any, str]:
     try:
-        return fsspec.core.url_to_fs(path)  # type: ignore[no-any-return]
-    except ImportError:
-        scheme = path.partition("://")[0]
-        raise ExtraMissing(
-            f"the package that reads {scheme}://", EXTRAS.get(scheme, "all")
-        ) from None
-    except ValueError as error:
-        raise InputError(f"cannot open: {error}", file=path) from None
+        return file_system(path)
+    except RunError as error:
+        raise InputError(f"cannot open: {error.what}", file=path) from None
 
 
 def _file(fs: Any, path: str, source: str) -> InputFile:

@@ -23,10 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
 from corpusforge import spec as specs
+from corpusforge import storage
 from corpusforge.errors import RunError, UsageError
 from corpusforge.progress import beat as beat
 from corpusforge.progress import progress, seen
@@ -56,11 +54,8 @@ class RunFolder:
     def __init__(self, root: str, kind: str, spec: specs.Model, *, fresh: bool = False) -> None:
         self.root, self.kind, self.spec = root.rstrip("/") or "/", kind, spec
         self.key = specs.digest(spec)
-        try:
-            self.fs, self.path = fsspec.core.url_to_fs(self.root)
-        except (ImportError, ValueError) as error:  # an unknown protocol, or its package is missing
-            raise RunError(str(error), file=self.root, remedy="choose another -o") from None
-        self.local = isinstance(self.fs, LocalFileSystem)
+        self.fs, self.path = storage.file_system(self.root)
+        self.local = storage.is_local(self.fs)
         self.fresh = fresh
         pid = os.getpid()
         self._me = {"host": socket.gethostname(), "pid": pid, "start": process_start(pid)}
@@ -71,19 +66,24 @@ class RunFolder:
         try:
             self._written()  # refuses before anything is touched
             threading.Thread(target=self._beat, daemon=True).start()
-            self.fs.makedirs(self.path, exist_ok=True)
+            if self.local:
+                self.fs.makedirs(self.path, exist_ok=True)
             self._lock()
             self._sweep()
             self._open(self._written())
         except OSError as error:
             self._leave()
+            if told := storage.explained(error, self.root):
+                raise told from error
             raise RunError(
                 f"this folder cannot be used: {error.strerror or error}",
                 file=self.root,
                 remedy="choose another -o",
             ) from error
-        except BaseException:
+        except BaseException as error:
             self._leave()
+            if told := storage.explained(error, self.root):
+                raise told from error
             raise
         return self
 
@@ -93,6 +93,7 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        told = error and storage.explained(error, self.root)
         try:
             self.log("end", error=f"{kind.__name__}: {error}" if kind else None)
         except (RunError, OSError):
@@ -100,6 +101,8 @@ class RunFolder:
                 raise
         finally:
             self._leave()
+        if told:
+            raise told from error
 
     def file(self, name: str) -> str:
         """Path of ``name`` under the folder."""
@@ -226,7 +229,8 @@ class RunFolder:
     def _alone(self) -> Iterator[None]:
         """Keep other threads and, on a local disk, other processes from lock.json.
 
-        Elsewhere the last of two that write at once holds it; the other's next check tells it.
+        In a store, of two that begin at once the first put holds it; of two that take over a stale
+        lock at once the last one, and the other's next check tells it.
         """
         with self._mutex, contextlib.ExitStack() as stack:
             if self.local:
@@ -260,8 +264,10 @@ class RunFolder:
         return holder is not None and {**holder, **self._me} == holder
 
     def _sign(self) -> None:
-        values = json.dumps({**self._me, "heartbeat": time.time()})
-        write_bytes(self.file("lock.json"), values.encode())
+        write_bytes(self.file("lock.json"), self._signed())
+
+    def _signed(self) -> bytes:
+        return json.dumps({**self._me, "heartbeat": time.time()}).encode()
 
     def _lock(self) -> None:
         with self._alone():
@@ -272,6 +278,14 @@ class RunFolder:
                     file=self.root,
                     remedy="wait for it, stop it, or choose another -o",
                 )
+            if holder is None and not self.local and read_json(self.file("lock.json")) is None:
+                if not storage.put_new(self.file("lock.json"), self._signed()):
+                    raise RunError(
+                        "another run has just begun to work here",
+                        file=self.root,
+                        remedy="wait for it, stop it, or choose another -o",
+                    )
+                return
             self._sign()
 
     def _beat(self) -> None:

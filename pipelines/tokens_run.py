@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from corpusforge import __version__, ledger, manifest, readers, sweep, token_tally
+from corpusforge import __version__, ledger, manifest, readers, storage, sweep, token_tally
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, InputError, RunError, UsageError
 from corpusforge.kernels import digest
@@ -195,12 +193,9 @@ def _sweep_sizes(
 
 
 def _save(made: Tokenizer, root: str) -> None:
-    """Save to a folder of its own, then give it its name."""
-    folder = join(root, "tokenizer")
-    temporary = join(root, f"tokenizer.tmp-{os.getpid()}")
-    made.save(temporary)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)  # noqa: PTH105 (run folders are strings)
+    """Save file by file; the commit record that follows says that all are there."""
+    storage.remove(join(root, "tokenizer"))
+    made.save(join(root, "tokenizer"))
 
 
 def _encode(

@@ -18,12 +18,11 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge import dedup_index, numbered
+from corpusforge import dedup_index, numbered, storage
 from corpusforge.dedup_index import Index
 from corpusforge.errors import RunError
 from corpusforge.external_sort import Sorter, between, read_sorted, write_sorted
@@ -174,10 +173,8 @@ def _documents(root: str, kind: str, unit: str, spec: Dedup, plan: Layout) -> It
 def _opened(root: str, kind: str, blob: bytes) -> pa.Table:
     if blob[:1] == b"{":
         place = json.loads(blob)
-        fs, path = fsspec.core.url_to_fs(join(root, place["file"]))
-        with fs.open(path, "rb") as file:
-            file.seek(place["offset"])
-            blob = file.read(place["length"])
+        start = place["offset"]
+        blob = storage.read_bytes(join(root, place["file"]), start, start + place["length"])
     return dedup.unpack(KEYS[kind], blob)
 
 

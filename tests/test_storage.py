@@ -1,0 +1,51 @@
+"""What disks and stores have in common: a file is there whole or not at all, the first put wins."""
+
+import uuid
+
+import pytest
+
+from corpusforge import storage
+from corpusforge.errors import RunError
+
+
+@pytest.fixture(params=["disk", "memory"])
+def root(request, tmp_path):
+    return str(tmp_path) if request.param == "disk" else f"memory://{uuid.uuid4().hex}"
+
+
+def test_a_file_appears_on_commit_only(root):
+    """Before there is nothing under its name, after a discard neither."""
+    kept, lost = storage.AtomicFile(f"{root}/a/kept"), storage.AtomicFile(f"{root}/a/lost")
+    kept.write(b"one")
+    lost.write(b"two")
+    for file in (kept, lost):
+        assert not file.fs.exists(file.path)
+    kept.commit()
+    lost.discard()
+    assert storage.read_bytes(f"{root}/a/kept") == b"one"
+    assert [path.rpartition("/")[2] for path in kept.fs.find(kept.path.rpartition("/")[0])] == [
+        "kept"
+    ]
+
+
+def test_of_two_that_put_the_first_wins(root):
+    """The second is told so and changes nothing; a put that is repeated after a lost answer won."""
+    assert storage.put_new(f"{root}/lease", b"mine")
+    assert not storage.put_new(f"{root}/lease", b"other")
+    assert storage.read_bytes(f"{root}/lease") == b"mine"
+
+
+def test_a_range_is_read_alone(root):
+    """Bytes [start, end)."""
+    storage.write_bytes(f"{root}/x", b"0123456789")
+    assert storage.read_bytes(f"{root}/x", 2, 5) == b"234"
+    storage.remove(f"{root}/x")
+    storage.remove(f"{root}/x")
+    with pytest.raises(FileNotFoundError):
+        storage.read_bytes(f"{root}/x")
+
+
+def test_an_unknown_protocol_is_one_line():
+    """With what can be used."""
+    with pytest.raises(RunError, match=r"nosuch://x: .*nosuch.*s3://"):
+        storage.file_system("nosuch://x")

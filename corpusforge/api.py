@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from corpusforge import spec as specs
+from corpusforge.adjust import finetune as finetune
+from corpusforge.adjust import predict as predict
 from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
     from corpusforge.replay import Replay
 
 S = TypeVar("S", bound=specs.Model)
-TABLES = {"clean": specs.CleanSpec, "tokenize": specs.TokenizeSpec, "train": specs.TrainSpec}
+TABLES = {
+    "clean": specs.CleanSpec,
+    "tokenize": specs.TokenizeSpec,
+    "train": specs.TrainSpec,
+    "finetune": specs.FinetuneSpec,
+}
 
 
 def load_spec(kind: type[S], file: str | None = None, overrides: Iterable[str] = ()) -> S:
@@ -331,7 +338,7 @@ def export(
         if kind != "hf":
             known = ("hf", *export_tokens.KINDS)
             raise UsageError(f"--to {kind}", expected=", ".join(known), remedy=nearest(kind, known))
-        if manifest.read(run, "tokenize", "train").kind == "train":
+        if manifest.read(run, "tokenize", "train", "finetune").kind != "tokenize":
             return dict(load_part("train.export.write").write(run, folder))
         return exports.tokenizer(run, folder)
     if output is None:

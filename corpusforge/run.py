@@ -34,13 +34,19 @@ HEARTBEAT = 5.0  # seconds between two signs of life in lock.json
 EXPIRY = 60.0  # seconds after which a lock of another host is stale
 WAIT = 10.0  # seconds to wait for others that take or renew a lock at this moment
 PARENT = "FORGE_PARENT"  # environment variable: pid:start time:file to live for
-KINDS = ("clean", "tokenize", "train")
-BEGUN = ("manifest.json", "commits", "checkpoints")  # work that must not be mixed with another's
+KINDS = ("clean", "tokenize", "train", "finetune")
+BEGUN = (
+    "manifest.json",
+    "commits",
+    "checkpoints",
+    "tuning",
+)  # work that must not be mixed with another's
 OURS = (  # all that forge writes into a run folder; nothing else in it is ever removed
     *BEGUN,
     *("plan.json", "report.html", "metrics.jsonl", "counts.parquet", "corpus", "dropped"),
     *("ledger", "signals", "dedup", "work", "progress", "counts", "tokens", "tokenizer", "plans"),
     *("lookup", "difference.html", "log.jsonl", "spec.toml", "lock.json", "sweep"),
+    *("head.safetensors", "adapter.safetensors", "task.json", "predictions.jsonl"),
 )
 TEMPORARY = re.compile(r"\.tmp(-\w+)?$")
 

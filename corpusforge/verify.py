@@ -17,7 +17,7 @@ def verify(root: str) -> dict[str, Any]:
 
     Raises AccountingError (exit code 4) for the first thing that is off.
     """
-    run = manifest.read(root, "clean", "tokenize", "train")
+    run = manifest.read(root, "clean", "tokenize", "train", "finetune")
     for shard in run.shards:
         size, sha256 = file_sha256(root, shard.name)
         if size < 0:
@@ -33,7 +33,8 @@ def verify(root: str) -> dict[str, Any]:
         raise AccountingError(
             f"files digest {run.files[:12]}…", file=root, expected=run.recorded_files, remedy=REDO
         )
-    content = {"clean": _clean, "tokenize": _tokenize, "train": _train}[run.kind](root, run)
+    kinds = {"clean": _clean, "tokenize": _tokenize, "train": _train, "finetune": _train}
+    content = kinds[run.kind](root, run)
     if content != run.content:
         raise AccountingError(
             f"content digest {content[:12]}…", file=root, expected=run.content, remedy=REDO

@@ -7,15 +7,16 @@ import ast
 import inspect
 from pathlib import Path
 
-from corpusforge.spec import CleanSpec, TokenizeSpec, TrainSpec
+from corpusforge.spec import CleanSpec, FinetuneSpec, TokenizeSpec, TrainSpec
 from corpusforge.spec.model import Model
 
 PAGE = Path(__file__).parent.parent / "docs/spec.md"
 HEAD = """# Settings
 
-Every key of the three specs; written by `tests/test_spec_reference.py` from the code. A key is set
-by `--set KEY=VALUE`, in a TOML file (`--spec FILE`), or in the tables `[clean]`, `[tokenize]` and
-`[train]` of the folder's `forge.toml`; an unknown one is refused with the nearest name.
+Every key of the specs; written by `tests/test_spec_reference.py` from the code. A key is set
+by `--set KEY=VALUE`, in a TOML file (`--spec FILE`), or in the tables `[clean]`, `[tokenize]`,
+`[train]` and `[finetune]` of the folder's `forge.toml`; an unknown one is refused with the nearest
+name.
 """
 
 
@@ -66,7 +67,10 @@ def fields(kind, prefix=""):
 def reference():
     """The page."""
     parts = [HEAD]
-    for name, kind in (("clean", CleanSpec), ("tokenize", TokenizeSpec), ("train", TrainSpec)):
+    kinds = {
+        "clean": CleanSpec, "tokenize": TokenizeSpec, "train": TrainSpec, "finetune": FinetuneSpec,
+    }  # fmt: skip
+    for name, kind in kinds.items():
         rows = ["| key | is | default | |", "|---|---|---|---|"]
         rows += [f"| {' | '.join(cells)} |" for cells in fields(kind)]
         parts.append(f"## forge {name}\n\n" + "\n".join(rows) + "\n")
@@ -89,7 +93,7 @@ def test_every_key_of_the_specs_is_listed():
                 yield prefix + name
 
     page = reference()
-    for kind in (CleanSpec, TokenizeSpec, TrainSpec):
+    for kind in (CleanSpec, TokenizeSpec, TrainSpec, FinetuneSpec):
         for key in keys(kind().model_dump()):
             assert f"`{key}`" in page, key
 

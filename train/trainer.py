@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 
 from corpusforge import spec as specs
-from corpusforge.errors import RunError, SpecError
+from corpusforge.errors import RunError
 from corpusforge.loader import Batch, TokenLoader
 from corpusforge.spec import TrainSpec
 from corpusforge.tokenizer import Tokenizer
@@ -28,14 +27,16 @@ from . import checkpoint, metrics, optim, speed, spikes, word_vectors
 from .attribution import Pieces
 from .evaluate import heldout, heldout_loader
 from .interrupt import Interrupt
+from .machine import device, threads
 from .objectives import objective, tensors
+from .result import result
 from .schedule import learning_rate
+from .seeds import key
 
 Progress = Callable[[dict[str, Any]], None]
 
 PLANS = "plans"
 TOKENIZER = "tokenizer"
-CONTINUATIONS = 3
 
 
 def train(
@@ -68,13 +69,13 @@ def train(
     checkpoint of another spec or data and for a loss that is not finite.
     """
     report = progress or (_silent if quiet else _print)
-    with _threads(spec.run.threads), Interrupt() as interrupt:
+    with threads(spec.run.threads), Interrupt() as interrupt:
         trainer = Trainer(folders, Path(out), spec, report, clock)
         try:
             trainer.run(interrupt)
         finally:
             trainer.close()
-        return trainer.result()
+        return result(trainer)
 
 
 def training_rows(
@@ -196,11 +197,11 @@ class Trainer:
         # Divided by the targets of the whole batch: slices differ in how many they hold.
         counts = [goal.count(rows) for rows in slices]
         targets = {label: sum(count[label] for count in counts) for label in goal.labels}
-        torch.manual_seed(_key(settings.seed, self.step))  # dropout
         loss = 0.0
         losses = []
         self.optimizer.zero_grad()
-        for rows in slices:
+        for number, rows in enumerate(slices, self.step * settings.accumulate):
+            torch.manual_seed(key(settings.seed, number))  # dropout, whoever computes the slice
             with self._precision():
                 scored = goal.losses(goal.heads(self.model, rows), rows)
             part = sum(scored[label].total / max(targets[label], 1) for label in goal.labels)
@@ -318,71 +319,10 @@ class Trainer:
         shutil.copytree(Path(folder, TOKENIZER), temporary)
         temporary.rename(self.root / TOKENIZER)
 
-    # -- result --------------------------------------------------------------------------------
-
-    def result(self) -> dict[str, Any]:
-        """Figures of the finished run, the same however often it was stopped."""
-        assert self.checkpoint is not None
-        records = metrics.read(self.root)
-        last = records[-1]
-        return {
-            "steps": self.step,
-            "tokens": self.tokens,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "first_loss": records[0]["loss"],
-            "last_loss": last["loss"],
-            "heldout_loss": last.get("heldout_loss"),
-            "perplexity": last.get("perplexity"),
-            "bits_per_byte": last.get("bits_per_byte"),
-            "epochs": self.loader.epochs(),
-            "vectors_found": self.found,
-            "checkpoint": f"{checkpoint.FOLDER}/{self.checkpoint.path.name}",
-            "continuations": self._continuations(),
-        }
-
-    def _continuations(self) -> list[str]:
-        """What the model makes of the first rows of held-out text, in its objective's way."""
-        loader = self.heldout or self.loader
-        self.model.to("cpu").eval()
-        return [
-            self.objective.example(
-                self.model,
-                loader.batch(number).part(slice(0, 1)),
-                _key(self.spec.run.seed, number),
-            )
-            for number in range(min(CONTINUATIONS, loader.rows))
-        ]
-
-
-def device(name: str) -> torch.device:
-    """Return the device of that name, "auto" a GPU where there is one; SpecError without it."""
-    found = torch.cuda.is_available()
-    if name == "cuda" and not found:
-        raise SpecError(
-            "run.device = 'cuda', but torch finds no GPU", remedy="use --set run.device=cpu"
-        )
-    return torch.device("cuda" if found and name != "cpu" else "cpu")
-
 
 def _numpy(losses: list[torch.Tensor]) -> np.ndarray:
     """Slices [b, S] -> float32 [B, S]."""
     return np.concatenate([part.float().cpu().numpy() for part in losses])
-
-
-def _key(seed: int, number: int) -> int:
-    """One 64-bit seed of two numbers below 2^32, distinct for distinct pairs."""
-    return (seed << 32 | number) & (1 << 64) - 1
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Run torch with ``number`` threads (0: as it is) while the block runs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _silent(record: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import click
 
 from . import classify as quality
-from . import dedup, look, make
+from . import dedup, finetune, look, make
 from . import replay as replaying
 from . import rules as rule_sets
 from .options import Forge
@@ -18,6 +18,7 @@ COMMANDS = (
     make.clean,
     make.tokenize,
     make.train,
+    finetune.finetune,
     look.explain,
     replaying.replay,
     quality.classify,

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 
 from corpusforge import manifest
 from corpusforge.errors import UsageError
-from corpusforge.report import clean, difference, page, plots, provenance, tokens, train
+from corpusforge.report import clean, difference, finetune, page, plots, provenance, tokens, train
 from corpusforge.shard import join, write_bytes
 
-SECTIONS = {"clean": clean.sections, "tokenize": tokens.sections, "train": train.sections}
+SECTIONS = {
+    "clean": clean.sections,
+    "tokenize": tokens.sections,
+    "train": train.sections,
+    "finetune": finetune.sections,
+}
 
 
 def write(root: str, others: Sequence[str] = ()) -> str:

@@ -46,27 +46,31 @@ HELDOUT = {
     "order_accuracy": "Order of spans right",
     "permutation_accuracy": "Permuted tokens right",
     "span_accuracy": "Tokens of spans right",
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro F1",
+    "exact_match": "Exact match",
+    "token_f1": "Token F1",
 }
 ROWS = 40  # steps of a table
 
 
 def sections(root: str, run: Manifest) -> list[Section]:
     """Return the sections of a train run, from its manifest and metrics.jsonl."""
-    series = _series(root)
+    series = series_of(root)
     return [
         _figures(run),
-        _curves(series),
+        curves(series),
         _spikes(root),
         _by_source(root),
-        _heldout(series),
+        heldout(series),
         _continuations(run),
     ]
 
 
-def _series(root: str) -> dict[str, np.ndarray]:
+def series_of(root: str) -> dict[str, np.ndarray]:
     """Return (step, value) rows of every number in the metrics, by its name: float64 [n, 2]."""
     series: dict[str, list[tuple[float, float]]] = {name: [] for name in (*CURVES, *HELDOUT)}
-    for record in _records(root):
+    for record in records(root):
         for name, values in series.items():
             value = record.get(name)
             if isinstance(value, int | float):
@@ -74,7 +78,8 @@ def _series(root: str) -> dict[str, np.ndarray]:
     return {name: np.array(values).reshape(-1, 2) for name, values in series.items()}
 
 
-def _records(root: str, name: str = METRICS) -> Iterator[dict[str, Any]]:
+def records(root: str, name: str = METRICS) -> Iterator[dict[str, Any]]:
+    """Yield the whole lines of a file of the run."""
     if not exists(root, name):
         return
     with open_read(path_of(root, name)) as file:
@@ -97,7 +102,8 @@ def _figures(run: Manifest) -> Section:
     return section("Training", facts(known))
 
 
-def _curves(series: dict[str, np.ndarray]) -> Section:
+def curves(series: dict[str, np.ndarray]) -> Section:
+    """Loss, gradient norm, rate and speed over the steps, drawn and as numbers."""
     figures, rows = [], []
     for name, title in CURVES.items():
         steps, values = series[name].T
@@ -147,7 +153,7 @@ def _table(series: dict[str, np.ndarray]) -> Html | None:
 
 def _spikes(root: str) -> Section:
     """The steps whose loss or gradient norm stands out, each with its worst documents."""
-    lines = list(_records(root, SPIKES))
+    lines = list(records(root, SPIKES))
     worst = sorted(lines, key=lambda one: -max(one["loss_z"], one["gradient_norm_z"]))[:ROWS]
     shown = []
     for line in sorted(worst, key=lambda one: int(one["step"])):
@@ -182,7 +188,7 @@ def _spikes(root: str) -> Section:
 def _by_source(root: str) -> Section:
     """Loss by source over the steps that logged it, as curves and ends."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for record in _records(root):
+    for record in records(root):
         for source, loss in (record.get("loss_by_source") or {}).items():
             found.setdefault(source, []).append((record["step"], loss))
     ranked = sorted(found, key=lambda name: (-len(found[name]), name))[:SOURCES]
@@ -201,7 +207,8 @@ def _by_source(root: str) -> Section:
     )
 
 
-def _heldout(series: dict[str, np.ndarray]) -> Section:
+def heldout(series: dict[str, np.ndarray]) -> Section:
+    """The evaluations, a row each."""
     steps = series["heldout_loss"][:, 0]
     at = np.unique(np.linspace(0, max(len(steps) - 1, 0), ROWS).round().astype(int))
     names = [name for name in HELDOUT if len(series[name]) == len(steps)]

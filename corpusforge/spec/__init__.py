@@ -17,6 +17,7 @@ from .clean import (
     Transforms,
     Url,
 )
+from .finetune import FinetuneSpec
 from .load import differences, digest, dump, load, parse, shipped
 from .model import MIB, Model
 from .tokens import TokenizeSpec
@@ -30,6 +31,7 @@ __all__ = [
     "Dedup",
     "Extract",
     "Fields",
+    "FinetuneSpec",
     "Language",
     "Limits",
     "LossSpec",

@@ -27,6 +27,7 @@ _NAMED = {
     "CleanSpec": ("corpusforge.rules", "presets"),
     "TokenizeSpec": ("corpusforge.tokenizer_specs", ""),
     "TrainSpec": ("corpusforge.train", "specs"),
+    "FinetuneSpec": ("corpusforge.train", "finetune_specs"),  # none yet
 }
 
 

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
-from tiny import BERT, T5, texts, write_tokens
+from tiny import BERT, T5, of, small, texts, write_tokens
+
+from corpusforge.train.trainer import train
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +26,13 @@ def folders(tmp_path_factory, tokens):
     masked = write_tokens(root / "masked", texts(120), special=BERT)
     spans = write_tokens(root / "spans", texts(120), special=T5)
     return {"masked": masked, "permutation": tokens, "spans": spans}
+
+
+@pytest.fixture(scope="session")
+def bases(tokens, folders, tmp_path_factory):
+    """A causal, a masked and an encoder-decoder model, little trained."""
+    root = tmp_path_factory.mktemp("bases")
+    train([tokens], str(root / "causal"), small(run__steps=2, data__sequence=64))
+    for name in ("masked", "spans"):
+        train([folders[name]], str(root / name), of(name, run__steps=2, data__sequence=64))
+    return {name: str(root / name) for name in ("causal", "masked", "spans")}

@@ -219,3 +219,20 @@ def test_a_damaged_checkpoint_costs_only_its_steps(tokens, tmp_path):
     assert "step-000007 is passed over" in said[0]
     assert said[1] == "goes on after step 5"
     assert final(out) == final(whole)
+
+
+def test_dropout_is_keyed_by_slice(tokens, tmp_path):
+    """Before each slice the generator stands where (seed, step, slice) puts it."""
+    spec = small(model__dropout=0.1, run__accumulate=2)
+    trainer = Trainer([tokens], tmp_path, spec, lambda record: None)
+    seen, heads = [], trainer.objective.heads
+
+    def watched(model, rows):
+        seen.append(torch.initial_seed())
+        return heads(model, rows)
+
+    trainer.objective.heads = watched
+    trainer._advance()
+    trainer._advance()
+    trainer.close()
+    assert seen == [0, 1, 2, 3]

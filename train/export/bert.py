@@ -101,4 +101,7 @@ BERT = Family(
     },
     config=_config,
     spec=_spec,
+    base="bert.",
+    others=("BertForMaskedLM", "BertModel"),
+    heads=("pooler", "order", "transform", "transform_norm", "vocabulary_bias"),
 )

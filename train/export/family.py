@@ -40,6 +40,8 @@ class Family:
     config: Callable[[TrainSpec, int, Tokenizer], dict[str, Any]]  # spec, vocabulary -> config.json
     spec: Callable[[Mapping[str, Any]], dict[str, Any]]  # config.json -> values of a TrainSpec
     base: str = ""  # how all names but the head's begin; folders of the bare stack leave it out
+    others: tuple[str, ...] = ()  # classes of the same stack that are read too
+    heads: tuple[str, ...] = ()  # our modules that those may lack; they start as in a new model
 
     def tensors(self, spec: ModelSpec) -> dict[str, list[Name]]:
         """What stands in each tensor there."""

@@ -30,7 +30,7 @@ def read(folder: str) -> tuple[nn.Module, TrainSpec, Tokenizer]:
     Raises InputError where a file is missing or damaged, where the model has parts that we have
     not, and where tensors are missing, left over or of another shape.
     """
-    config, family = _config(Path(folder))
+    config, family, whole = _config(Path(folder))
     try:
         spec = specs.parse(TrainSpec, family.spec(config), f"{folder}/config.json")
         vocabulary = int(config["vocab_size"])
@@ -52,6 +52,9 @@ def read(folder: str) -> tuple[nn.Module, TrainSpec, Tokenizer]:
     ours: dict[str, Tensor] = {}
     for theirs, names in family.tensors(spec.model).items():
         tensor = tensors.pop(theirs, None)
+        if tensor is None and not whole and names[0].ours.split(".")[0] in family.heads:
+            ours[names[0].ours] = model.state_dict()[names[0].ours]
+            continue
         if tensor is None:
             raise InputError(f"tensor {theirs} is missing", file=folder)
         try:
@@ -90,7 +93,8 @@ def adopt(folder: str, output: str) -> dict[str, Any]:
     return {"checkpoint": f"{checkpoint.FOLDER}/{made.path.name}", "objective": spec.objective}
 
 
-def _config(folder: Path) -> tuple[dict[str, Any], Family]:
+def _config(folder: Path) -> tuple[dict[str, Any], Family, bool]:
+    """Return config.json, its family, and whether it is of the family's own class."""
     file = folder / "config.json"
     try:
         config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -102,8 +106,12 @@ def _config(folder: Path) -> tuple[dict[str, Any], Family]:
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(f"not a config.json: {error}", file=str(file)) from None
     for family in FAMILIES:
-        if family.model_type == kinds[0] and family.architecture in (kinds[1:] or kinds):
-            return config, family
+        if family.model_type != kinds[0]:
+            continue
+        if family.architecture in kinds[1:]:
+            return config, family, True
+        if set(family.others) & set(kinds[1:]):
+            return config, family, False
     raise InputError(
         f"a {' '.join(str(kind) for kind in reversed(kinds))}",
         file=str(file),

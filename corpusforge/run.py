@@ -11,13 +11,11 @@ import json
 import os
 import posixpath
 import re
-import secrets
-import socket
 import tempfile
 import threading
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -26,12 +24,12 @@ from typing import Any
 from corpusforge import spec as specs
 from corpusforge import storage
 from corpusforge.errors import RunError, UsageError
+from corpusforge.lease import EXPIRY, HEARTBEAT, Lease, identity, lives
+from corpusforge.lease import process_start as process_start
 from corpusforge.progress import beat as beat
 from corpusforge.progress import progress, seen
 from corpusforge.shard import join, read_json, write_bytes
 
-HEARTBEAT = 5.0  # seconds between two signs of life in lock.json
-EXPIRY = 60.0  # seconds after which a lock of another host is stale
 WAIT = 10.0  # seconds to wait for others that take or renew a lock at this moment
 PARENT = "FORGE_PARENT"  # environment variable: pid:start time:file to live for
 KINDS = ("clean", "tokenize", "train", "finetune")
@@ -45,7 +43,7 @@ OURS = (  # all that forge writes into a run folder; nothing else in it is ever 
     *BEGUN,
     *("plan.json", "report.html", "metrics.jsonl", "counts.parquet", "corpus", "dropped"),
     *("ledger", "signals", "dedup", "work", "progress", "counts", "tokens", "tokenizer", "plans"),
-    *("lookup", "difference.html", "log.jsonl", "spec.toml", "lock.json", "sweep"),
+    *("lookup", "difference.html", "log.jsonl", "spec.toml", "lock.json", "lease", "sweep"),
     *("head.safetensors", "adapter.safetensors", "task.json", "predictions.jsonl"),
 )
 TEMPORARY = re.compile(r"\.tmp(-\w+)?$")
@@ -63,9 +61,8 @@ class RunFolder:
         self.fs, self.path = storage.file_system(self.root)
         self.local = storage.is_local(self.fs)
         self.fresh = fresh
-        pid = os.getpid()
-        self._me = {"host": socket.gethostname(), "pid": pid, "start": process_start(pid)}
-        self._me["token"] = secrets.token_hex(8)  # two runs of one process differ
+        self._me = identity()
+        self._lease = None if self.local else Lease(self.root, "run")
         self._mutex, self._stop = threading.Lock(), threading.Event()
 
     def __enter__(self) -> RunFolder:
@@ -130,7 +127,7 @@ class RunFolder:
             mine = self._mine()
         if not mine:
             raise RunError(
-                "lock.json is gone or another run's, so this one stops",
+                "the lock of this folder is gone or another run's, so this one stops",
                 file=self.root,
                 remedy="see that no other run works here, then run again to go on",
             )
@@ -179,7 +176,7 @@ class RunFolder:
                     )
                 return text
         # A run that was killed before its spec was whole leaves these, and nothing else.
-        first = {"lock.json", "log.jsonl", "spec.toml"}
+        first = {"lock.json", "lease", "log.jsonl", "spec.toml"}
         torn = any(f"# forge {kind}\n".startswith(text) for kind in KINDS)
         if not torn or {TEMPORARY.sub("", name) for name in names} - first:
             raise RunError(
@@ -198,7 +195,7 @@ class RunFolder:
                 self.log("continue", spec=self.key)
                 return
             # The old spec.toml stays until the new one replaces it: it makes this a run folder.
-            kept = {"spec.toml", "lock.json"} | (set() if self.fresh else {"log.jsonl"})
+            kept = {"spec.toml", "lock.json", "lease"} | (set() if self.fresh else {"log.jsonl"})
             self.remove(*[name for name in OURS if name not in kept])
         new = f"# forge {self.kind}\n{specs.dump(self.spec)}"
         write_bytes(self.file("spec.toml"), new.encode())
@@ -233,11 +230,7 @@ class RunFolder:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep other threads and, on a local disk, other processes from lock.json.
-
-        In a store, of two that begin at once the first put holds it; of two that take over a stale
-        lock at once the last one, and the other's next check tells it.
-        """
+        """Keep other threads and, on a local disk, other processes from the lock."""
         with self._mutex, contextlib.ExitStack() as stack:
             if self.local:
                 folder = os.open(self.path, os.O_RDONLY)
@@ -266,33 +259,32 @@ class RunFolder:
         return values if whole else None
 
     def _mine(self) -> bool:
+        if self._lease:
+            return self._lease.mine()
         holder = self._holder()
         return holder is not None and {**holder, **self._me} == holder
 
     def _sign(self) -> None:
-        write_bytes(self.file("lock.json"), self._signed())
-
-    def _signed(self) -> bytes:
-        return json.dumps({**self._me, "heartbeat": time.time()}).encode()
+        if self._lease:
+            self._lease.renew()
+        else:
+            signed = json.dumps({**self._me, "heartbeat": time.time()})
+            write_bytes(self.file("lock.json"), signed.encode())
 
     def _lock(self) -> None:
         with self._alone():
-            holder = self._holder()
-            if holder is not None and _holds(holder):
+            holder = self._lease.take() if self._lease else self._holder()
+            if holder is not None and (self._lease or lives(holder)):
                 raise RunError(
                     f"another run (host {holder['host']}, pid {holder['pid']}) works here",
                     file=self.root,
-                    remedy="wait for it, stop it, or choose another -o",
+                    remedy=f"wait for it ({EXPIRY:.0f} s if it was killed), stop it, or choose "
+                    "another -o"
+                    if self._lease
+                    else "wait for it, stop it, or choose another -o",
                 )
-            if holder is None and not self.local and read_json(self.file("lock.json")) is None:
-                if not storage.put_new(self.file("lock.json"), self._signed()):
-                    raise RunError(
-                        "another run has just begun to work here",
-                        file=self.root,
-                        remedy="wait for it, stop it, or choose another -o",
-                    )
-                return
-            self._sign()
+            if not self._lease:
+                self._sign()
 
     def _beat(self) -> None:
         """Renew the lock while it is ours; give it back at the end, where Ctrl-C cannot reach."""
@@ -310,35 +302,10 @@ class RunFolder:
         with contextlib.suppress(OSError, RunError):
             if self._mine():
                 with self._alone():
-                    if self._mine():
+                    if self._lease:
+                        self._lease.release()
+                    elif self._mine():
                         self.fs.rm_file(join(self.path, "lock.json"))
-
-
-def _holds(holder: Mapping[str, Any]) -> bool:
-    """Tell whether the process that wrote a lock is alive."""
-    if holder["host"] != socket.gethostname():
-        return bool(time.time() - float(holder["heartbeat"]) < EXPIRY)
-    start = process_start(int(holder["pid"]))
-    return start is not None and start == holder["start"]
-
-
-def process_start(pid: int) -> str | None:
-    """Return the start time of a process in the kernel's own count, None if there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        if stat.rpartition(")")[2].split()[0] == "Z":
-            return None
-        return stat.rpartition(")")[2].split()[19]
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return None
-    try:  # systems without /proc: existence alone
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "0"
 
 
 @contextmanager

@@ -36,7 +36,7 @@ PAUSE = 1.0  # seconds before the second try; where a store knows no put-if-abse
 _CLIENT = {
     "connect_timeout": 10,
     "read_timeout": 30,
-    "retries": {"total_max_attempts": 4, "mode": "standard"},
+    "retries": {"total_max_attempts": 6, "mode": "standard"},
 }
 _OF_STORES = {"botocore", "aiobotocore", "s3fs", "gcsfs", "google", "aiohttp", "fsspec", "requests"}
 

@@ -18,6 +18,7 @@ from corpusforge import spec as specs
 from corpusforge.adjust import finetune as finetune
 from corpusforge.adjust import predict as predict
 from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
+from corpusforge.parts import Part
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
@@ -85,13 +86,16 @@ def clean(
     quiet: bool = True,
     max_failed_share: float | None = None,
     against: Sequence[str] = (),
+    part: str | None = None,
+    finish: bool = False,
 ) -> Manifest:
     """Turn pages and documents into a judged, deduplicated corpus; returns its Manifest.
 
     Documents that earlier corpora have too are dropped: ``against`` names clean runs or indexes.
+    Of ``part`` ("i/n") only that share is done, then parts.Stopped is raised; ``finish`` closes.
     """
     spec = spec or specs.CleanSpec()
-    engine = _engine(runner, workers, beam)
+    engine = Part.given(output, part, finish, fresh) or _engine(runner, workers, beam)
     job = load_part("pipelines.clean_run")
     done: Manifest = job.clean(
         list(inputs) or spec.inputs,
@@ -137,14 +141,9 @@ def index(run: str, output: str) -> dict[str, Any]:
 
 
 def _reported(root: str, done: Manifest) -> Manifest:
-    """Write the report of a run that has none yet, and of a clean run what explain looks up."""
-    from corpusforge import lookup
-    from corpusforge.shard import exists
+    from corpusforge import report as reports
 
-    if done.kind == "clean":
-        lookup.write(root, done)
-    if not exists(root, "report.html"):
-        report(root)
+    reports.complete(root, done)
     return done
 
 
@@ -168,13 +167,15 @@ def tokenize(
     beam: Sequence[str] = (),
     fresh: bool = False,
     quiet: bool = True,
+    part: str | None = None,
+    finish: bool = False,
 ) -> Manifest:
     """Train a tokenizer on clean runs or plain corpus files and encode them; returns the Manifest.
 
-    With ``tokenizer`` (a folder or tokenizer.json) nothing is trained.
+    With ``tokenizer`` (a folder or tokenizer.json) nothing is trained; parts as of ``clean``.
     """
     spec = spec or specs.TokenizeSpec()
-    engine = _engine(runner, workers, beam)
+    engine = Part.given(output, part, finish, fresh) or _engine(runner, workers, beam)
     job = load_part("pipelines.tokens_run")
     chosen = list(inputs) or spec.inputs or ["run/clean"]
     done: Manifest = job.tokenize(

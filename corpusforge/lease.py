@@ -23,6 +23,7 @@ from corpusforge.shard import exists, join, read_json, write_bytes
 
 HEARTBEAT = 5.0  # seconds between two signs of life
 EXPIRY = 60.0  # seconds without one after which a holder on another host is taken for dead
+IF_KILLED = f" ({EXPIRY:.0f} s if it was killed)"
 _NAME = re.compile(r"\d{8}\.json")
 
 

@@ -15,16 +15,16 @@ import tempfile
 import threading
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from corpusforge import parts, storage
 from corpusforge import spec as specs
-from corpusforge import storage
 from corpusforge.errors import RunError, UsageError
-from corpusforge.lease import EXPIRY, HEARTBEAT, Lease, identity, lives
+from corpusforge.lease import HEARTBEAT, IF_KILLED, Lease, identity, lives
 from corpusforge.lease import process_start as process_start
 from corpusforge.progress import beat as beat
 from corpusforge.progress import progress, seen
@@ -44,6 +44,7 @@ OURS = (  # all that forge writes into a run folder; nothing else in it is ever 
     *("plan.json", "report.html", "metrics.jsonl", "counts.parquet", "corpus", "dropped"),
     *("ledger", "signals", "dedup", "work", "progress", "counts", "tokens", "tokenizer", "plans"),
     *("lookup", "difference.html", "log.jsonl", "spec.toml", "lock.json", "lease", "sweep"),
+    "parts.json",
     *("head.safetensors", "adapter.safetensors", "task.json", "predictions.jsonl"),
 )
 TEMPORARY = re.compile(r"\.tmp(-\w+)?$")
@@ -55,12 +56,20 @@ class RunFolder:
     Raises RunError when the folder belongs to another run, spec or kind, is in use, or is none.
     """
 
-    def __init__(self, root: str, kind: str, spec: specs.Model, *, fresh: bool = False) -> None:
+    def __init__(
+        self,
+        root: str,
+        kind: str,
+        spec: specs.Model,
+        *,
+        fresh: bool = False,
+        closing: bool = False,
+    ) -> None:
         self.root, self.kind, self.spec = root.rstrip("/") or "/", kind, spec
         self.key = specs.digest(spec)
         self.fs, self.path = storage.file_system(self.root)
         self.local = storage.is_local(self.fs)
-        self.fresh = fresh
+        self.fresh, self.closing = fresh, closing
         self._me = identity()
         self._lease = None if self.local else Lease(self.root, "run")
         self._mutex, self._stop = threading.Lock(), threading.Event()
@@ -71,9 +80,7 @@ class RunFolder:
             threading.Thread(target=self._beat, daemon=True).start()
             if self.local:
                 self.fs.makedirs(self.path, exist_ok=True)
-            self._lock()
-            self._sweep()
-            self._open(self._written())
+            self._begin()
         except OSError as error:
             self._leave()
             if told := storage.explained(error, self.root):
@@ -89,6 +96,12 @@ class RunFolder:
                 raise told from error
             raise
         return self
+
+    def _begin(self) -> None:
+        self._lock()
+        parts.wait_for_all(self.root, self.closing)
+        self._sweep()
+        self._open(self._written())
 
     def __exit__(
         self,
@@ -120,6 +133,11 @@ class RunFolder:
         seconds = round(time.monotonic() - start, 3)
         documents = seen(self.root, name).documents
         self.log("stage", stage=name, seconds=seconds, documents=documents, bytes=size)
+
+    def once(self, done: Callable[[], bool], act: Callable[[], object]) -> None:
+        """Do what is done once a run, if it is not done yet."""
+        if not done():
+            act()
 
     def check(self) -> None:
         """Raise RunError if the lock is not this run's any more."""
@@ -271,28 +289,36 @@ class RunFolder:
             signed = json.dumps({**self._me, "heartbeat": time.time()})
             write_bytes(self.file("lock.json"), signed.encode())
 
-    def _lock(self) -> None:
+    def _try_lock(self) -> dict[str, Any] | None:
+        """Take the lock; returns None, or who holds it."""
         with self._alone():
             holder = self._lease.take() if self._lease else self._holder()
             if holder is not None and (self._lease or lives(holder)):
-                raise RunError(
-                    f"another run (host {holder['host']}, pid {holder['pid']}) works here",
-                    file=self.root,
-                    remedy=f"wait for it ({EXPIRY:.0f} s if it was killed), stop it, or choose "
-                    "another -o"
-                    if self._lease
-                    else "wait for it, stop it, or choose another -o",
-                )
+                return holder
             if not self._lease:
                 self._sign()
+        return None
+
+    def _lock(self) -> None:
+        if holder := self._try_lock():
+            raise RunError(
+                f"another run (host {holder['host']}, pid {holder['pid']}) works here",
+                file=self.root,
+                remedy=f"wait for it{'' if self.local else IF_KILLED}, stop it, or choose "
+                "another -o",
+            )
 
     def _beat(self) -> None:
         """Renew the lock while it is ours; give it back at the end, where Ctrl-C cannot reach."""
         while not self._stop.wait(HEARTBEAT):
-            with contextlib.suppress(OSError, RunError), self._alone():
-                if self._mine():
-                    self._sign()
+            with contextlib.suppress(OSError, RunError):
+                self._renew()
         self._unlock()
+
+    def _renew(self) -> None:
+        with self._alone():
+            if self._mine():
+                self._sign()
 
     def _leave(self) -> None:
         self._stop.set()

@@ -80,6 +80,12 @@ def write_layout(root: str, plan: Layout) -> None:
     write_json(join(root, LAYOUT), asdict(plan))
 
 
+def has_layout(root: str, key: str) -> bool:
+    """Tell whether the layout of the dedup that ``key`` names is written."""
+    values = read_json(join(root, LAYOUT))
+    return isinstance(values, dict) and values["key"] == key
+
+
 @lru_cache(maxsize=1)
 def read_layout(root: str, key: str) -> Layout:
     """Read the layout of the dedup that ``key`` names."""
@@ -128,7 +134,7 @@ def pack(
     if not plan.files:
         yield from blobs
         return
-    path = f"work/shuffle/{kind}-{unit}.blobs"
+    path = shuffle_file(kind, unit)
     file, places = AtomicFile(join(root, path)), []
     for number, blob in blobs:
         places.append((number, {"file": path, "offset": file.bytes, "length": len(blob)}))
@@ -136,6 +142,11 @@ def pack(
     file.commit()
     for number, place in places:
         yield number, json.dumps(place).encode()
+
+
+def shuffle_file(kind: str, unit: str) -> str:
+    """Name the file that the blobs of a unit lie in, where they do not cross themselves."""
+    return f"work/shuffle/{kind}-{unit}.blobs"
 
 
 def gone_of(root: str, unit: str, plan: Layout) -> pa.Array:

@@ -18,7 +18,7 @@ from typing import Any
 
 from corpusforge.errors import InputError, RunError, UsageError
 from corpusforge.spec import Plan
-from corpusforge.storage import file_system
+from corpusforge.storage import errors_of, file_system
 
 SPLITTABLE = {
     *(("warc", packing) for packing in ("none", "gzip", "zstd")),
@@ -132,10 +132,18 @@ def _is_text(path: str) -> bool:
 
 def _exists(path: str) -> bool:
     fs, root = _file_system(path)
-    return bool(fs.exists(root))
+    with errors_of(path):
+        return bool(fs.exists(root))
 
 
 def _expand(
+    label: str | None, path: str, readable: tuple[str, ...]
+) -> Iterable[tuple[str, list[InputFile]]]:
+    with errors_of(path):
+        yield from _found(label, path, readable)
+
+
+def _found(
     label: str | None, path: str, readable: tuple[str, ...]
 ) -> Iterable[tuple[str, list[InputFile]]]:
     fs, root = _file_system(path)

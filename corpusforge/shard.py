@@ -113,6 +113,11 @@ def read_batches(
     root: str, name: str, columns: Sequence[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the record batches of a shard; Arrow files on a local disk are memory-mapped."""
+    with storage.errors_of(join(root, name)):
+        yield from _batches(root, name, columns)
+
+
+def _batches(root: str, name: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
     path = join(root, name)
     fs, plain = file_system(path)
     if name.endswith(".jsonl"):

@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import errno
 import hashlib
+import logging
 import os
 import posixpath
 import secrets
@@ -26,7 +27,7 @@ from typing import IO, Any, TypeVar
 
 import fsspec
 
-from corpusforge.errors import ExtraMissing, ForgeError, RunError
+from corpusforge.errors import ExtraMissing, ForgeError, RunError, UsageError
 
 T = TypeVar("T")
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcp", "gcs": "gcp"}
@@ -54,6 +55,8 @@ def file_system(path: str) -> tuple[Any, str]:
     """
     protocol, options = protocol_of(path), dict[str, Any]()
     if protocol in EXTRAS and "::" not in path:
+        if not os.environ.get("FORGE_DEBUG"):  # its tracebacks would hide our one line
+            logging.getLogger("gcsfs").setLevel(logging.CRITICAL + 1)
         given = fsspec.config.conf.get(protocol, {})
         options = {"use_listings_cache": False}  # other processes write too
         if EXTRAS[protocol] == "s3":
@@ -78,6 +81,18 @@ def is_local(fs: Any) -> bool:
     """Tell whether a file system is the local disk."""
     protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
     return protocol in ("file", "local")
+
+
+def need_local(*paths: str) -> None:
+    """Raise UsageError for the first path that does not lie on a local disk."""
+    for path in paths:
+        if protocol_of(path):
+            raise UsageError(
+                "this must lie on a local disk, since it is mapped or renamed",
+                file=path,
+                remedy="copy it there first (aws s3 sync, gcloud storage rsync), or name a local "
+                "output",
+            )
 
 
 def open_read(path: str) -> IO[bytes]:

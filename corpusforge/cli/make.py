@@ -42,6 +42,8 @@ def clean(
     runner: str,
     beam: tuple[str, ...],
     fresh: bool,
+    part: str | None,
+    finish: bool,
     spec_file: str | None,
     overrides: tuple[str, ...],
     workers: int | None,
@@ -77,6 +79,8 @@ def clean(
         quiet=quiet,
         max_failed_share=max_failed_share,
         against=against,
+        part=part,
+        finish=finish,
     )
     n = done.counts
     answer(
@@ -104,6 +108,8 @@ def tokenize(
     runner: str,
     beam: tuple[str, ...],
     fresh: bool,
+    part: str | None,
+    finish: bool,
     spec_file: str | None,
     overrides: tuple[str, ...],
     workers: int | None,
@@ -130,6 +136,8 @@ def tokenize(
         beam=beam,
         fresh=fresh,
         quiet=quiet,
+        part=part,
+        finish=finish,
     )
     facts = done.facts
     ratio = facts["bytes"] / max(facts["tokens"], 1)

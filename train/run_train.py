@@ -32,8 +32,12 @@ def run_train(
     workers: int,
     fresh: bool,
     quiet: bool,
+    report: Callable[[dict[str, Any]], None] | None = None,
 ) -> manifest.Manifest:
-    """Train in ``output``; see ``corpusforge.api.train``."""
+    """Train in ``output``; see ``corpusforge.api.train``.
+
+    ``report`` takes the place of progress on stderr; an error that it raises ends the run.
+    """
     if spec.data.by == "folder":  # as the manifest names them, wherever it will be read
         named = {
             key: {str(Path(name).resolve()): value for name, value in getattr(spec, key).items()}
@@ -71,7 +75,7 @@ def run_train(
             workers=workers,
             quiet=quiet,
             clock=time.monotonic,
-            progress=None if quiet else progress(spec.run.steps),
+            progress=report or (None if quiet else progress(spec.run.steps)),
         )
         return _manifest(run, spec, parents, facts)
 

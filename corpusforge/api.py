@@ -360,10 +360,10 @@ def report(run: str, compare: Sequence[str] = ()) -> str:
 
 
 def kind(run: str) -> str:
-    """Return what a finished run is: clean, tokenize or train."""
+    """Return what a finished run is: clean, tokenize, train, finetune or sweep."""
     from corpusforge import manifest
 
-    return manifest.read(run, *TABLES).kind
+    return manifest.read(run, *TABLES, "sweep").kind
 
 
 def compare(first: str, second: str) -> str:

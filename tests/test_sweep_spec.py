@@ -96,6 +96,7 @@ def test_what_is_refused(tmp_path, text, message):
         ("sweep.trials=0", "sweep.trials"),
         ("sweep.trails=3", "did you mean 'trials'?"),
         ("sweep.objective=loss", "sweep.objective"),
+        ("sweep.objective=span_accuracy", "no figure of objective = 'causal'"),
         ("base=gpt-min", "did you mean 'gpt-mini'?"),
         ("train.optim.lr=1", "optim"),
         ("train.data.heldout=0", "data.heldout = 0"),

@@ -17,6 +17,12 @@ from .train import TrainSpec
 M = TypeVar("M", bound=Model)
 WORDS = ("low", "high", "log", "step")
 GRID = 1_000_000  # settings of a grid
+FIGURES = {  # of held-out text that each objective has beside heldout_loss and perplexity
+    "causal": ("bits_per_byte",),
+    "masked": ("pseudo_perplexity", "masked_accuracy", "order_accuracy"),
+    "permutation": ("permutation_accuracy",),
+    "spans": ("span_accuracy",),
+}
 
 
 class Range(Model):
@@ -264,6 +270,14 @@ def _check(spec: SweepSpec) -> None:
             "data.heldout = 0 leaves no text to compare trials by",
             remedy="set train.data.heldout above 0",
         )
+    goals = ranges.get("objective", [spec.train.objective])
+    for goal in goals if isinstance(goals, list) else []:
+        figures = ("heldout_loss", "perplexity", *FIGURES.get(goal, ()))
+        if settings.objective not in figures:
+            raise SpecError(
+                f"sweep.objective = '{settings.objective}' is no figure of objective = '{goal}'",
+                expected=" or ".join(figures),
+            )
     if settings.sampler == "grid":
         for key, choice in ranges.items():
             if isinstance(choice, Range) and not choice.step:

@@ -18,7 +18,9 @@ from corpusforge import spec as specs
 from corpusforge.cli import main
 from corpusforge.errors import AccountingError, ForgeError, RunError
 from corpusforge.run import RunFolder
+from corpusforge.spec.sweep import FIGURES
 from corpusforge.train.metrics import read
+from corpusforge.train.objectives import OBJECTIVES
 from corpusforge.train.sweeps import study as studies
 
 RATE = {"optim.learning_rate": {"low": 3e-4, "high": 3e-2, "log": True}}
@@ -157,6 +159,29 @@ def test_verify_finds_what_was_changed(done, tmp_path):
         replace(run, shards=shards, content=content).write(str(changed))
         with pytest.raises(AccountingError):  # sealed anew by somebody
             api.verify(str(changed))
+
+
+def test_the_figures_of_each_objective_are_those_it_measures():
+    """As the spec of a sweep knows them, without torch."""
+    for name, kind in OBJECTIVES.items():
+        measured = {*kind.accuracies.values(), *(["bits_per_byte"] if kind.whole else [])}
+        assert measured == set(FIGURES[name]) - {"pseudo_perplexity"}
+    assert FIGURES.keys() == OBJECTIVES.keys()
+
+
+def test_a_study_that_is_damaged_or_gone_is_told(tmp_path):
+    """In one line; nothing is drawn anew over trials that are there."""
+    spec = sweep_spec()
+    studies.Study(tmp_path, spec, ["d"]).close()
+    whole = (tmp_path / studies.NAME).read_bytes()
+    for damage in (b"", b"no database", whole[:5000], bytes(100) + whole[100:]):
+        (tmp_path / studies.NAME).write_bytes(damage)
+        with pytest.raises(RunError, match="not the trials of a sweep"):
+            studies.Study(tmp_path, spec, ["d"])
+    (tmp_path / studies.NAME).unlink()
+    (tmp_path / "trials/0000").mkdir(parents=True)
+    with pytest.raises(RunError, match=r"study\.db is gone"):
+        studies.Study(tmp_path, spec, ["d"])
 
 
 def test_all_trials_fail(tokens, tmp_path):

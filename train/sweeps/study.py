@@ -32,6 +32,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from corpusforge.errors import RunError
 from corpusforge.spec import Range, SweepSpec
@@ -61,10 +62,21 @@ class Study:
         self.distributions = {key: _distribution(one) for key, one in spec.ranges.items()}
         path = root / NAME
         if not path.exists():
+            if any(root.glob("trials/????/")):
+                raise RunError(f"{NAME} is gone", file=str(root), remedy="--fresh to start anew")
             _create(path, spec, parents)
-        self.storage = _storage(path)
-        self.study = optuna.load_study(study_name=STUDY, storage=self.storage)
-        if sorted(self.study.user_attrs[PARENTS]) != sorted(parents):
+        try:
+            self.storage = _storage(path)
+            self.study = optuna.load_study(study_name=STUDY, storage=self.storage)
+            before = self.study.user_attrs[PARENTS]
+        except (SQLAlchemyError, optuna.exceptions.OptunaError, KeyError) as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise RunError(
+                f"not the trials of a sweep: {reason}",
+                file=str(path),
+                remedy="put it back, or --fresh to start anew",
+            ) from None
+        if sorted(before) != sorted(parents):
             raise RunError(
                 "this sweep tried other token folders",
                 file=str(root),

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from safetensors import SafetensorError
+
 from corpusforge import spec as specs
 from corpusforge.errors import Diverged, ForgeError, InputError, UsageError
 
@@ -97,9 +99,9 @@ def run(task: dict[str, Any], channel: Channel) -> dict[str, Any]:
         if _of_its_settings(error, task["tokens"]):
             return {"end": "failed", "reason": _plain(error, task["folder"])}
         return {"end": "error", "reason": str(error), "code": error.exit_code}
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return {"end": "error", "reason": f"{where}{error.strerror or error}", "code": 3}
+    except (OSError, SafetensorError) as error:  # a full disk, most of the time
+        where = f"{getattr(error, 'filename', None) or task['folder']}: "
+        return {"end": "error", "reason": f"{where}{error}", "code": 3}
     except Exception as error:  # what torch raises for settings that do not fit, or memory
         return {
             "end": "failed",

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from corpusforge import spec as specs
 from corpusforge.adjust import finetune as finetune
 from corpusforge.adjust import predict as predict
+from corpusforge.adjust import sweep as sweep
+from corpusforge.adjust import sweep_spec as sweep_spec
 from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def _forge_toml() -> dict[str, dict[str, Any]]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"not a TOML file: {error}", file="forge.toml") from None
-    known = (*TABLES, "beam")
+    known = (*TABLES, "sweep", "beam")
     for name, table in tables.items():
         if name not in known:
             raise SpecError(
@@ -68,8 +70,9 @@ def load_part(name: str) -> Any:
     try:
         return importlib.import_module(f"corpusforge.{name}")
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] == "torch":
-            raise ExtraMissing("torch", "train") from None
+        package = (error.name or "").split(".")[0]
+        if package in ("torch", "optuna"):
+            raise ExtraMissing(package, "train") from None
         raise
 
 
@@ -357,10 +360,10 @@ def report(run: str, compare: Sequence[str] = ()) -> str:
 
 
 def kind(run: str) -> str:
-    """Return what a finished run is: clean, tokenize or train."""
+    """Return what a finished run is: clean, tokenize, train, finetune or sweep."""
     from corpusforge import manifest
 
-    return manifest.read(run, *TABLES).kind
+    return manifest.read(run, *TABLES, "sweep").kind
 
 
 def compare(first: str, second: str) -> str:

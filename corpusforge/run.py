@@ -35,20 +35,19 @@ from corpusforge.shard import join, read_json, write_bytes
 HEARTBEAT = 5.0  # seconds between two signs of life in lock.json
 EXPIRY = 60.0  # seconds after which a lock of another host is stale
 WAIT = 10.0  # seconds to wait for others that take or renew a lock at this moment
+HOLDER = {"host", "pid", "start", "heartbeat"}  # keys of lock.json
 PARENT = "FORGE_PARENT"  # environment variable: pid:start time:file to live for
-KINDS = ("clean", "tokenize", "train", "finetune")
-BEGUN = (
-    "manifest.json",
-    "commits",
-    "checkpoints",
-    "tuning",
-)  # work that must not be mixed with another's
+KINDS = ("clean", "tokenize", "train", "finetune", "sweep")
+BEGUN = (  # work that must not be mixed with another's
+    *("manifest.json", "commits", "checkpoints", "tuning", "study.db"),
+)
 OURS = (  # all that forge writes into a run folder; nothing else in it is ever removed
     *BEGUN,
     *("plan.json", "report.html", "metrics.jsonl", "counts.parquet", "corpus", "dropped"),
     *("ledger", "signals", "dedup", "work", "progress", "counts", "tokens", "tokenizer", "plans"),
     *("lookup", "difference.html", "log.jsonl", "spec.toml", "lock.json", "sweep"),
     *("head.safetensors", "adapter.safetensors", "task.json", "predictions.jsonl"),
+    *("study.db-journal", "trials", "trials.jsonl", "best.toml"),
 )
 TEMPORARY = re.compile(r"\.tmp(-\w+)?$")
 
@@ -258,7 +257,7 @@ class RunFolder:
     def _holder(self) -> dict[str, Any] | None:
         self.fs.invalidate_cache()  # other hosts write here
         values = read_json(self.file("lock.json"))
-        whole = isinstance(values, dict) and {"host", "pid", "start", "heartbeat"} <= values.keys()
+        whole = isinstance(values, dict) and values.keys() >= HOLDER
         return values if whole else None
 
     def _mine(self) -> bool:
@@ -298,6 +297,12 @@ class RunFolder:
                 with self._alone():
                     if self._mine():
                         self.fs.rm_file(join(self.path, "lock.json"))
+
+
+def in_use(root: str) -> bool:
+    """Tell whether a run that is alive holds the local folder ``root``."""
+    holder = read_json(join(root, "lock.json"))
+    return isinstance(holder, dict) and holder.keys() >= HOLDER and _holds(holder)
 
 
 def _holds(holder: Mapping[str, Any]) -> bool:

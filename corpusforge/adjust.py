@@ -29,7 +29,7 @@ def finetune(
     from corpusforge import api
     from corpusforge.run import check_workers
 
-    job = api.load_part("train.finetune.run_finetune")
+    job = api.load_part("train.finetune.run_finetune", model, data, output)
     done: Manifest = job.run_finetune(
         model, data, output, spec or specs.FinetuneSpec(),
         workers=check_workers(workers), fresh=fresh, quiet=quiet,
@@ -44,7 +44,8 @@ def predict(run: str, data: str, output: str) -> dict[str, Any]:
     """
     from corpusforge import api
 
-    found: dict[str, Any] = api.load_part("train.finetune.predict").predict(run, data, output)
+    job = api.load_part("train.finetune.predict", run, data, output)
+    found: dict[str, Any] = job.predict(run, data, output)
     return found
 
 

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from corpusforge import spec as specs
+from corpusforge import storage
 from corpusforge.adjust import finetune as finetune
 from corpusforge.adjust import predict as predict
 from corpusforge.adjust import sweep as sweep
 from corpusforge.adjust import sweep_spec as sweep_spec
 from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
+from corpusforge.parts import Part
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
@@ -63,8 +65,9 @@ def _forge_toml() -> dict[str, dict[str, Any]]:
     return tables
 
 
-def load_part(name: str) -> Any:
-    """Import ``corpusforge.NAME`` (pipelines or train); a missing extra is one line."""
+def load_part(name: str, *local: str) -> Any:
+    """Import ``corpusforge.NAME`` (pipelines or train), which needs ``local`` paths on a disk."""
+    storage.need_local(*local)
     # Idle threads of torch sleep instead of spinning, which costs other processes half a machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -88,13 +91,16 @@ def clean(
     quiet: bool = True,
     max_failed_share: float | None = None,
     against: Sequence[str] = (),
+    part: str | None = None,
+    finish: bool = False,
 ) -> Manifest:
     """Turn pages and documents into a judged, deduplicated corpus; returns its Manifest.
 
     Documents that earlier corpora have too are dropped: ``against`` names clean runs or indexes.
+    Of ``part`` ("i/n") only that share is done, then parts.Stopped is raised; ``finish`` closes.
     """
     spec = spec or specs.CleanSpec()
-    engine = _engine(runner, workers, beam)
+    engine = Part.given(output, part, finish, fresh) or _engine(runner, workers, beam)
     job = load_part("pipelines.clean_run")
     done: Manifest = job.clean(
         list(inputs) or spec.inputs,
@@ -140,14 +146,9 @@ def index(run: str, output: str) -> dict[str, Any]:
 
 
 def _reported(root: str, done: Manifest) -> Manifest:
-    """Write the report of a run that has none yet, and of a clean run what explain looks up."""
-    from corpusforge import lookup
-    from corpusforge.shard import exists
+    from corpusforge import report as reports
 
-    if done.kind == "clean":
-        lookup.write(root, done)
-    if not exists(root, "report.html"):
-        report(root)
+    reports.complete(root, done)
     return done
 
 
@@ -171,13 +172,15 @@ def tokenize(
     beam: Sequence[str] = (),
     fresh: bool = False,
     quiet: bool = True,
+    part: str | None = None,
+    finish: bool = False,
 ) -> Manifest:
     """Train a tokenizer on clean runs or plain corpus files and encode them; returns the Manifest.
 
-    With ``tokenizer`` (a folder or tokenizer.json) nothing is trained.
+    With ``tokenizer`` (a folder or tokenizer.json) nothing is trained; parts as of ``clean``.
     """
     spec = spec or specs.TokenizeSpec()
-    engine = _engine(runner, workers, beam)
+    engine = Part.given(output, part, finish, fresh) or _engine(runner, workers, beam)
     job = load_part("pipelines.tokens_run")
     chosen = list(inputs) or spec.inputs or ["run/clean"]
     done: Manifest = job.tokenize(
@@ -200,7 +203,7 @@ def train(
 
     spec = spec or specs.TrainSpec()
     chosen = list(inputs) or spec.inputs or ["run/tok"]
-    job = load_part("train.run_train")
+    job = load_part("train.run_train", *chosen, output)
     done: Manifest = job.run_train(
         chosen, output, spec, workers=check_workers(workers), fresh=fresh, quiet=quiet
     )
@@ -287,7 +290,7 @@ def explain(
 
     if spikes and document is None and step is None:
         manifest.read(run, "train")
-        lines = load_part("train.spikes").read(run)
+        lines = load_part("train.spikes", run).read(run)
         return {"spikes": lines}, explains.describe_spikes(lines)
     if spikes or (document is None) == (step is None):
         raise UsageError(
@@ -297,10 +300,10 @@ def explain(
             remedy="forge explain run/clean URL, or forge explain run/model --step 1",
         )
     if step is not None:
-        rows = load_part("train.provenance").documents_of_step(run, step)
+        rows = load_part("train.provenance", run).documents_of_step(run, step)
         return {"step": step, "documents": rows}, explains.describe_step(step, rows)
     if manifest.read(run, "clean", "train").kind == "train":
-        steps = load_part("train.provenance").steps_of_document(run, str(document))
+        steps = load_part("train.provenance", run).steps_of_document(run, str(document))
         return steps, explains.describe_steps(steps)
     found = explains.document(run, str(document))
     for row in found:
@@ -342,7 +345,7 @@ def export(
             known = ("hf", *export_tokens.KINDS)
             raise UsageError(f"--to {kind}", expected=", ".join(known), remedy=nearest(kind, known))
         if manifest.read(run, "tokenize", "train", "finetune").kind != "tokenize":
-            return dict(load_part("train.export.write").write(run, folder))
+            return dict(load_part("train.export.write", run, folder).write(run, folder))
         return exports.tokenizer(run, folder)
     if output is None:
         raise UsageError("no output", remedy=f"e.g. forge export {run} -o corpus.jsonl.gz")
@@ -380,7 +383,7 @@ def generate(model: str, prompt: str = "", **settings: Any) -> str:
 
 def stream(model: str, prompt: str = "", **settings: Any) -> Iterator[str]:
     """Yield a continuation as it is sampled: tokens, temperature, top_k, top_p, seed."""
-    drawn: Iterator[str] = load_part("train.generate").stream(model, prompt, **settings)
+    drawn: Iterator[str] = load_part("train.generate", model).stream(model, prompt, **settings)
     return drawn
 
 

@@ -9,9 +9,8 @@ import apache_beam as beam
 
 from corpusforge.shard import committed
 from corpusforge.spec import TokenizeSpec
-from corpusforge.stages import key_of
 from corpusforge.stages import tokens as stages
-from corpusforge.stages.tokens import Texts
+from corpusforge.stages.tokens import Texts, encode_key
 
 from .engine import Engine, run
 
@@ -53,11 +52,6 @@ class Encode(beam.DoFn):
         unit = Texts(**texts)
         stages.encode(self.root, unit, TokenizeSpec(**self.spec), encode_key(self.key, unit))
         yield unit.name
-
-
-def encode_key(key: str, texts: Texts) -> str:
-    """What the token shards of a unit depend on: the tokenizer and the text."""
-    return key_of("encode", key, texts.fingerprint)
 
 
 def elements(units: Sequence[Texts]) -> list[dict[str, Any]]:

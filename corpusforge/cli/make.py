@@ -33,6 +33,8 @@ def clean(
     runner: str,
     beam: tuple[str, ...],
     fresh: bool,
+    part: str | None,
+    finish: bool,
     spec_file: str | None,
     overrides: tuple[str, ...],
     workers: int | None,
@@ -63,6 +65,8 @@ def clean(
         quiet=quiet,
         max_failed_share=max_failed_share,
         against=against,
+        part=part,
+        finish=finish,
     )
     n = done.counts
     answer(
@@ -90,6 +94,8 @@ def tokenize(
     runner: str,
     beam: tuple[str, ...],
     fresh: bool,
+    part: str | None,
+    finish: bool,
     spec_file: str | None,
     overrides: tuple[str, ...],
     workers: int | None,
@@ -116,6 +122,8 @@ def tokenize(
         beam=beam,
         fresh=fresh,
         quiet=quiet,
+        part=part,
+        finish=finish,
     )
     facts = done.facts
     ratio = facts["bytes"] / max(facts["tokens"], 1)

@@ -18,12 +18,11 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge import dedup_index, numbered
+from corpusforge import dedup_index, numbered, storage
 from corpusforge.dedup_index import Index
 from corpusforge.errors import RunError
 from corpusforge.external_sort import Sorter, between, read_sorted, write_sorted
@@ -81,6 +80,12 @@ def write_layout(root: str, plan: Layout) -> None:
     write_json(join(root, LAYOUT), asdict(plan))
 
 
+def has_layout(root: str, key: str) -> bool:
+    """Tell whether the layout of the dedup that ``key`` names is written."""
+    values = read_json(join(root, LAYOUT))
+    return isinstance(values, dict) and values["key"] == key
+
+
 @lru_cache(maxsize=1)
 def read_layout(root: str, key: str) -> Layout:
     """Read the layout of the dedup that ``key`` names."""
@@ -129,7 +134,7 @@ def pack(
     if not plan.files:
         yield from blobs
         return
-    path = f"work/shuffle/{kind}-{unit}.blobs"
+    path = shuffle_file(kind, unit)
     file, places = AtomicFile(join(root, path)), []
     for number, blob in blobs:
         places.append((number, {"file": path, "offset": file.bytes, "length": len(blob)}))
@@ -137,6 +142,11 @@ def pack(
     file.commit()
     for number, place in places:
         yield number, json.dumps(place).encode()
+
+
+def shuffle_file(kind: str, unit: str) -> str:
+    """Name the file that the blobs of a unit lie in, where they do not cross themselves."""
+    return f"work/shuffle/{kind}-{unit}.blobs"
 
 
 def gone_of(root: str, unit: str, plan: Layout) -> pa.Array:
@@ -174,10 +184,8 @@ def _documents(root: str, kind: str, unit: str, spec: Dedup, plan: Layout) -> It
 def _opened(root: str, kind: str, blob: bytes) -> pa.Table:
     if blob[:1] == b"{":
         place = json.loads(blob)
-        fs, path = fsspec.core.url_to_fs(join(root, place["file"]))
-        with fs.open(path, "rb") as file:
-            file.seek(place["offset"])
-            blob = file.read(place["length"])
+        start = place["offset"]
+        blob = storage.read_bytes(join(root, place["file"]), start, start + place["length"])
     return dedup.unpack(KEYS[kind], blob)
 
 

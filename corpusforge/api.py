@@ -121,17 +121,21 @@ def plan_clean(
     *,
     workers: int | None = None,
     against: Sequence[str] = (),
+    assume_documents: float | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """Return what a clean run will find and take, as values and as text; nothing is run."""
-    from corpusforge import dedup_plan, plan
+    """Return what a clean run will find and take, as values and as text; nothing is run.
+
+    With ``assume_documents``: of as many, like those of ``inputs``, or web archives without any.
+    """
+    from corpusforge import scale_plan
     from corpusforge.run import check_workers
 
     spec, count = spec or specs.CleanSpec(), check_workers(workers)
-    job = load_part("pipelines.clean_run")
-    units, earlier = job.prepared(list(inputs) or spec.inputs, spec, against)
-    found: dict[str, Any] = job.expected(spec, units, earlier)
-    text = f"{plan.estimate(units, count, spec.plan)}\n{dedup_plan.describe(spec, found)}"
-    return {"units": len(units), "bytes": sum(u.bytes for u in units), "dedup": found}, text
+    job, chosen = load_part("pipelines.clean_run"), list(inputs) or spec.inputs
+    units, earlier = [], []
+    if chosen or assume_documents is None:
+        units, earlier = job.prepared(chosen, spec, against)
+    return scale_plan.plan(units, spec, count, earlier, assume_documents)
 
 
 def index(run: str, output: str) -> dict[str, Any]:
@@ -156,9 +160,8 @@ def _engine(runner: str, workers: int | None, beam: Sequence[str]) -> Any:
     from corpusforge.run import check_workers
 
     count = check_workers(workers)
-    tables = _forge_toml()
-    given = (*[f"{key}={value}" for key, value in tables.get("beam", {}).items()], *beam)
-    return load_part("pipelines.engine").Engine(runner, count, given)
+    part, table = load_part("pipelines.engine"), _forge_toml().get("beam", {})
+    return part.Engine(runner, count, (*part.options.of_table(table), *beam))
 
 
 def tokenize(

@@ -11,6 +11,7 @@ import json
 import os
 import posixpath
 import re
+import resource
 import tempfile
 import threading
 import time
@@ -126,12 +127,16 @@ class RunFolder:
     @contextmanager
     def stage(self, name: str, size: int = 0, units: int = 0, *, quiet: bool) -> Iterator[None]:
         """Show the progress of a stage of ``size`` input bytes meanwhile, and log its time."""
-        start = time.monotonic()
+        start, used = time.monotonic(), _cpu_seconds()
         with progress(self.root, name, size, units, quiet=quiet):
             yield
-        seconds = round(time.monotonic() - start, 3)
-        documents = seen(self.root, name).documents
-        self.log("stage", stage=name, seconds=seconds, documents=documents, bytes=size)
+        facts = {
+            "seconds": round(time.monotonic() - start, 3),
+            "cpu": round(_cpu_seconds() - used, 3),  # of this process and of workers that ended
+            "documents": seen(self.root, name).documents,
+            "bytes": size,
+        }
+        self.log("stage", stage=name, **facts)
 
     def once(self, done: Callable[[], bool], act: Callable[[], object]) -> None:
         """Do what is done once a run, if it is not done yet."""
@@ -337,6 +342,11 @@ def in_use(root: str) -> bool:
     """Tell whether a run that is alive holds the local folder ``root``."""
     holder = read_json(join(root, "lock.json"))
     return isinstance(holder, dict) and holder.keys() >= HOLDER and lives(holder)
+
+
+def _cpu_seconds() -> float:
+    both = (resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 @contextmanager

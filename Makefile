@@ -22,7 +22,7 @@ lint: $(VENV)/.installed  ## formatter, linter, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-faults: $(VENV)/.installed  ## kill -9 of clean, tokenize and train, 20 times each; 100,000 hostile pages
+faults: $(VENV)/.installed  ## kill -9 of clean, tokenize, train and sweep, 20 times each; 100,000 hostile pages
 	FORGE_KILLS=20 FORGE_MUTANTS=100000 $(BIN)/pytest -m faults
 
 engines: $(VENV)/.installed  ## one content digest on other Beam runners; Dask's where its extra is there

@@ -18,6 +18,8 @@ from corpusforge import spec as specs
 from corpusforge import storage
 from corpusforge.adjust import finetune as finetune
 from corpusforge.adjust import predict as predict
+from corpusforge.adjust import sweep as sweep
+from corpusforge.adjust import sweep_spec as sweep_spec
 from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
 from corpusforge.parts import Part
 
@@ -50,7 +52,7 @@ def _forge_toml() -> dict[str, dict[str, Any]]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"not a TOML file: {error}", file="forge.toml") from None
-    known = (*TABLES, "beam")
+    known = (*TABLES, "sweep", "beam")
     for name, table in tables.items():
         if name not in known:
             raise SpecError(
@@ -71,8 +73,9 @@ def load_part(name: str, *local: str) -> Any:
     try:
         return importlib.import_module(f"corpusforge.{name}")
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] == "torch":
-            raise ExtraMissing("torch", "train") from None
+        package = (error.name or "").split(".")[0]
+        if package in ("torch", "optuna"):
+            raise ExtraMissing(package, "train") from None
         raise
 
 
@@ -122,14 +125,12 @@ def plan_clean(
 ) -> tuple[dict[str, Any], str]:
     """Return what a clean run takes, of ``inputs`` or of so many documents like theirs."""
     from corpusforge import scale_plan
-    from corpusforge.run import check_workers
 
-    spec, count = spec or specs.CleanSpec(), check_workers(workers)
-    job, chosen = load_part("pipelines.clean_run"), list(inputs) or spec.inputs
-    units, earlier = [], []
-    if chosen or assume_documents is None:
-        units, earlier = job.prepared(chosen, spec, against)
-    return scale_plan.plan(units, spec, count, earlier, assume_documents)
+    spec, job = spec or specs.CleanSpec(), load_part("pipelines.clean_run")
+    chosen = list(inputs) or spec.inputs
+    known = chosen or assume_documents is None
+    units, earlier = job.prepared(chosen, spec, against) if known else ([], [])
+    return scale_plan.plan(units, spec, workers, earlier, assume_documents)
 
 
 def index(run: str, output: str) -> dict[str, Any]:
@@ -360,10 +361,10 @@ def report(run: str, compare: Sequence[str] = ()) -> str:
 
 
 def kind(run: str) -> str:
-    """Return what a finished run is: clean, tokenize or train."""
+    """Return what a finished run is: clean, tokenize, train, finetune or sweep."""
     from corpusforge import manifest
 
-    return manifest.read(run, *TABLES).kind
+    return manifest.read(run, *TABLES, "sweep").kind
 
 
 def compare(first: str, second: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from corpusforge import dedup_plan
 from corpusforge.dedup_index import Earlier
 from corpusforge.plan import WORKER_BYTES, Unit, estimate
+from corpusforge.run import check_workers
 from corpusforge.spec import MIB, CleanSpec
 
 # CPU milliseconds a document, by stage; `benchmarks/growth.py` measures them, docs/scale.md has the
@@ -38,11 +39,12 @@ UNIT_FACTS = 2000  # bytes that the command holds of a unit
 def plan(
     units: Sequence[Unit],
     spec: CleanSpec,
-    workers: int,
+    workers: int | None,
     earlier: Sequence[Earlier],
     documents: float | None,
 ) -> tuple[dict[str, Any], str]:
     """Return what a clean run over ``units`` takes, or over so many ``documents`` like theirs."""
+    workers = check_workers(workers)
     if documents is None:
         count = dedup_plan.documents(units)
         found = dedup_plan.expected(spec, count, sum(one.documents for one in earlier))

@@ -127,8 +127,7 @@ def plan_clean(
     from corpusforge import scale_plan
 
     spec, job = spec or specs.CleanSpec(), load_part("pipelines.clean_run")
-    chosen = list(inputs) or spec.inputs
-    known = chosen or assume_documents is None
+    known = (chosen := list(inputs) or spec.inputs) or assume_documents is None
     units, earlier = job.prepared(chosen, spec, against) if known else ([], [])
     return scale_plan.plan(units, spec, workers, earlier, assume_documents)
 

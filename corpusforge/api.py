@@ -18,6 +18,7 @@ from corpusforge import spec as specs
 from corpusforge.adjust import finetune as finetune
 from corpusforge.adjust import predict as predict
 from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
+from corpusforge.eval import evaluate as evaluate
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
@@ -29,6 +30,7 @@ TABLES = {
     "tokenize": specs.TokenizeSpec,
     "train": specs.TrainSpec,
     "finetune": specs.FinetuneSpec,
+    "eval": specs.EvalSpec,
 }
 
 

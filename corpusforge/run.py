@@ -36,7 +36,7 @@ HEARTBEAT = 5.0  # seconds between two signs of life in lock.json
 EXPIRY = 60.0  # seconds after which a lock of another host is stale
 WAIT = 10.0  # seconds to wait for others that take or renew a lock at this moment
 PARENT = "FORGE_PARENT"  # environment variable: pid:start time:file to live for
-KINDS = ("clean", "tokenize", "train", "finetune")
+KINDS = ("clean", "tokenize", "train", "finetune", "eval")
 BEGUN = (
     "manifest.json",
     "commits",
@@ -49,6 +49,7 @@ OURS = (  # all that forge writes into a run folder; nothing else in it is ever 
     *("ledger", "signals", "dedup", "work", "progress", "counts", "tokens", "tokenizer", "plans"),
     *("lookup", "difference.html", "log.jsonl", "spec.toml", "lock.json", "sweep"),
     *("head.safetensors", "adapter.safetensors", "task.json", "predictions.jsonl"),
+    *("predictions", "results.json"),
 )
 TEMPORARY = re.compile(r"\.tmp(-\w+)?$")
 

@@ -17,7 +17,7 @@ def verify(root: str) -> dict[str, Any]:
 
     Raises AccountingError (exit code 4) for the first thing that is off.
     """
-    run = manifest.read(root, "clean", "tokenize", "train", "finetune")
+    run = manifest.read(root, "clean", "tokenize", "train", "finetune", "eval")
     for shard in run.shards:
         size, sha256 = file_sha256(root, shard.name)
         if size < 0:
@@ -33,7 +33,13 @@ def verify(root: str) -> dict[str, Any]:
         raise AccountingError(
             f"files digest {run.files[:12]}…", file=root, expected=run.recorded_files, remedy=REDO
         )
-    kinds = {"clean": _clean, "tokenize": _tokenize, "train": _train, "finetune": _train}
+    kinds = {
+        "clean": _clean,
+        "tokenize": _tokenize,
+        "train": _train,
+        "finetune": _train,
+        "eval": _eval,
+    }
     content = kinds[run.kind](root, run)
     if content != run.content:
         raise AccountingError(
@@ -85,3 +91,7 @@ def _tokenize(root: str, run: Manifest) -> str:
 def _train(root: str, run: Manifest) -> str:
     checkpoint = run.facts["checkpoint"]
     return manifest.content_of_files(run.in_folder(checkpoint))
+
+
+def _eval(root: str, run: Manifest) -> str:
+    return manifest.content_of_files(run.in_folder("predictions"))

@@ -10,6 +10,7 @@ import click
 
 from . import classify as quality
 from . import dedup, finetune, look, make
+from . import eval as evaluation
 from . import replay as replaying
 from . import rules as rule_sets
 from .options import Forge
@@ -19,6 +20,7 @@ COMMANDS = (
     make.tokenize,
     make.train,
     finetune.finetune,
+    evaluation.evaluate,
     look.explain,
     replaying.replay,
     quality.classify,

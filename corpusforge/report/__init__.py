@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from corpusforge import manifest
 from corpusforge.errors import UsageError
 from corpusforge.report import clean, difference, finetune, page, plots, provenance, tokens, train
+from corpusforge.report import eval as evaluation
 from corpusforge.shard import join, write_bytes
 
 SECTIONS = {
@@ -14,6 +15,7 @@ SECTIONS = {
     "tokenize": tokens.sections,
     "train": train.sections,
     "finetune": finetune.sections,
+    "eval": evaluation.sections,
 }
 
 

@@ -113,6 +113,21 @@ def curve(values: np.ndarray, label: str, marks: np.ndarray, across: str = "step
     return _draw({"layer": layers}, label)
 
 
+def spans(rows: Sequence[tuple[str, float, float, float]], label: str) -> Html | None:
+    """Draw named values, each as a point with the interval from the first to the second bound."""
+    data = [{"name": n, "value": v, "low": a, "high": b} for n, v, a, b in rows]
+    y: Layer = {"field": "name", "type": "nominal", "title": None, "sort": None}
+    y["axis"] = {"labelLimit": 120, "grid": False}
+    x = _axis("low", zero=False)
+    rule = {"type": "rule", "color": "var(--kept)", "size": 1.5}
+    point = {"type": "point", "filled": True, "color": "var(--kept)", "size": 35, "opacity": 1}
+    layers = [
+        _layer(rule, data, x=x, x2={"field": "high"}, y=y),
+        _layer(point, data, x={**x, "field": "value"}, y=y),
+    ]
+    return _draw({"layer": layers, "height": {"step": 18}}, label)
+
+
 def _spans(values: np.ndarray) -> Iterable[dict[str, float]]:
     """Mean, least and largest value of at most POINTS equal spans, at their mean step."""
     for part in np.array_split(values, min(POINTS, len(values))):

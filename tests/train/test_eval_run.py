@@ -1,0 +1,198 @@
+"""forge eval from end to end: folders, figures, refusals."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tiny import small, texts, write_tokens
+
+from corpusforge import api
+from corpusforge.cli import main
+from corpusforge.spec.eval import EvalRunSpec
+from corpusforge.train.eval import load
+
+
+def forge(*arguments):
+    """Run a command; returns (exit code, stdout, stderr)."""
+    done = CliRunner().invoke(main, [str(a) for a in arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def evaluated(*arguments):
+    """The JSON that forge eval prints."""
+    code, out, err = forge("eval", *arguments, "--json", "--quiet")
+    assert code == 0, err
+    return json.loads(out.splitlines()[-1])
+
+
+def lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def records(folder, name):
+    file = Path(folder, "predictions", f"{name}.jsonl")
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Two causal models of one token folder, as forge train leaves them."""
+    root = tmp_path_factory.mktemp("place")
+    write_tokens(root / "tok", texts(120))
+    for name, steps in (("short", 2), ("long", 60)):
+        spec = small(run__steps=steps, run__evaluate_every=200)
+        api.train([str(root / "tok")], str(root / name), spec)
+    return root
+
+
+@pytest.fixture
+def heldout(tmp_path):
+    """Texts of two sources."""
+    rows = [
+        {"text": text, "source": ["a", "b"][number % 3 == 0], "id": number}
+        for number, text in enumerate(texts(30, seed=7))
+    ]
+    return lines(tmp_path / "heldout.jsonl", rows)
+
+
+def test_texts_of_a_file(place, heldout, tmp_path):
+    """Perplexity and bits per byte are of the sums, in total and by source; verify, report."""
+    out = tmp_path / "eval"
+    found = evaluated(place / "long", heldout, "-o", out)
+    model = found["models"]["long"]
+    scorer = load(str(place / "long"), EvalRunSpec(device="cpu"))
+    rows = [json.loads(line) for line in Path(heldout).read_text().splitlines()]
+    scored = scorer.texts(scorer.encode([row["text"] for row in rows]), 0)
+    nats, tokens = (sum(column) for column in zip(*scored, strict=True))
+    size = sum(len(row["text"].encode()) for row in rows)
+    figures = model["figures"]
+    assert figures["perplexity"]["value"] == pytest.approx(math.exp(nats / tokens), rel=1e-6)
+    bits = figures["bits_per_byte"]
+    assert bits["value"] == pytest.approx(nats / math.log(2) / size, rel=1e-6)
+    low, high = bits["interval"]
+    assert low < bits["value"] < high
+    assert (model["tokens"], model["bytes"], found["items"]) == (tokens, size, 30)
+    part = [pair[0] for pair, row in zip(scored, rows, strict=True) if row["source"] == "b"]
+    bytes_ = sum(len(row["text"].encode()) for row in rows if row["source"] == "b")
+    by = model["by_source"]["b"]
+    assert by["items"] == len(part)
+    assert by["bits_per_byte"]["value"] == pytest.approx(sum(part) / math.log(2) / bytes_, 1e-6)
+    assert forge("verify", out)[0] == 0
+    page = (out / "report.html").read_text()
+    assert "Bits per byte" in page and "heldout.jsonl line" in page
+    said = records(out, "long")
+    assert [one["document"] for one in said][:2] == ["heldout.jsonl line 1", "heldout.jsonl line 2"]
+    said[3]["nats"] += 1
+    lines(out / "predictions/long.jsonl", said)
+    code, _, err = forge("verify", out)
+    assert (code, "predictions/long.jsonl" in err) == (4, True)
+
+
+def test_the_same_command_again_is_the_same_run(place, heldout, tmp_path):
+    """What is finished stays; other data, or --compare, need another folder; equal digests."""
+    out = tmp_path / "eval"
+    first = evaluated(place / "short", heldout, "-o", out)
+    assert evaluated(place / "short", heldout, "-o", out) == first
+    assert evaluated(place / "short", heldout, "-o", tmp_path / "b")["content"] == first["content"]
+    code, _, err = forge("eval", place / "long", heldout, "-o", out)
+    assert (code, "of other models or other data" in err) == (3, True)
+    code, _, err = forge("eval", place / "short", heldout, "-o", out, "--set", "stride=4")
+    assert (code, "stride (0 -> 4)" in err) == (3, True)
+    again = evaluated(place / "short", heldout, "-o", out, "--set", "stride=4", "--fresh")
+    assert again["content"] != first["content"]
+
+
+def test_a_model_alone_is_measured_on_what_it_held_out(place, tmp_path):
+    """The same documents as of its token folder; text gives what ids give."""
+    found = evaluated(place / "long", "-o", tmp_path / "a")
+    same = evaluated(place / "long", place / "tok", "-o", tmp_path / "b")
+    assert found["content"] == same["content"]
+    said = records(tmp_path / "a", "long")
+    assert 2 < len(said) < 40 and len({one["document"] for one in said}) == len(said)
+    assert {one["source"] for one in said} == {"sample"}
+
+
+def test_two_models_are_compared_on_the_same_texts(place, heldout, tmp_path):
+    """Perplexity and bits per byte of one tokenizer; the better model is told from chance."""
+    found = evaluated(place / "short", place / "long", heldout, "--compare", "-o", tmp_path / "a")
+    tests = found["comparison"]["tests"]
+    assert set(tests) == {"perplexity", "bits_per_byte"}
+    one = tests["bits_per_byte"]
+    models = found["models"]
+    assert one["value"] == models["short"]["figures"]["bits_per_byte"]["value"]
+    assert one["difference"] == pytest.approx(one["other"] - one["value"])
+    assert one["difference"] < 0 and one["interval"][1] < 0 and one["p"] < 0.01
+    assert "paired bootstrap" in (tmp_path / "a/report.html").read_text()
+    same = evaluated(place / "long", place / "long", heldout, "--compare", "-o", tmp_path / "b")
+    assert same["comparison"]["tests"]["bits_per_byte"]["difference"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "nothing to evaluate"),
+        (("none.jsonl",), 3, "none.jsonl: no such file"),
+        (("{short}", "none.jsonl"), 3, "none.jsonl: no such file"),
+        (("texts.jsonl",), 2, "holds texts, and no model is named"),
+        (("{short}", "texts.jsonl", "bad.jsonl"), 3, "bad.jsonl record line 2: 'text' is 7"),
+        (("{short}", "texts.jsonl", "choices.jsonl"), 3, "expected texts as"),
+        (("{short}", "labels.jsonl"), 2, "labels are predictions already"),
+        (("{short}", "texts.jsonl", "--compare"), 2, "--compare of 1 models"),
+        (("{short}", "texts.jsonl", "--set", "strid=3"), 2, "did you mean 'stride'?"),
+        (("{short}", "texts.jsonl", "--set", "stride=32"), 2, "expected less than 32"),
+        (("{short}", "near.jsonl"), 3, "'txet': did you mean 'text'?"),
+        (("{short}", "empty.jsonl"), 3, "no token to score"),
+        (("{short}", "data.bin"), 3, "not a known ending"),
+        (("{short}", "folder"), 3, "holds no readable file, no run and no model"),
+    ],
+    ids=str,
+)
+def test_refusals(place, tmp_path, monkeypatch, arguments, code, message):
+    """One line with file and row; nothing is left behind."""
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("data.bin").write_bytes(b"\0")
+    lines(Path("texts.jsonl"), [{"text": "the cat sees the river."}])
+    lines(Path("bad.jsonl"), [{"text": "a"}, {"text": 7}])
+    lines(Path("near.jsonl"), [{"txet": "a"}])
+    lines(Path("empty.jsonl"), [{"text": ""}, {"text": ""}])
+    lines(Path("choices.jsonl"), [{"context": "a", "choices": ["b", "c"], "answer": 0}])
+    lines(Path("labels.jsonl"), [{"label": "a", "prediction": "b"}])
+    given = [one.format(short=place / "short") for one in arguments]
+    found, out, err = forge("eval", *given, "-o", "out", "--quiet")
+    assert (found, out) == (code, ""), err
+    assert message in err
+    assert len(err.splitlines()) == 1, err
+    assert not Path("out").exists()
+
+
+def test_files_of_all_kinds(place, heldout, tmp_path):
+    """JSONL, Parquet, packed and plain text, and a folder of them; another name of the field."""
+    import gzip
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [json.loads(line) for line in Path(heldout).read_text().splitlines()][:4]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet")
+    (folder / "rows.jsonl.gz").write_bytes(
+        gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
+    )
+    (folder / "plain.txt").write_text(rows[0]["text"])
+    evaluated(place / "short", folder, "-o", tmp_path / "a")
+    found = records(tmp_path / "a", "short")
+    nats = {one["document"]: one["nats"] for one in found}
+    assert len(nats) == 9
+    assert nats["plain.txt line 1"] == nats["rows.jsonl.gz line 1"] == nats["rows.parquet row 1"]
+    other = lines(tmp_path / "other.jsonl", [{"body": row["text"]} for row in rows])
+    evaluated(place / "short", other, "-o", tmp_path / "b", "--set", "columns.text=body")
+    assert [one["nats"] for one in records(tmp_path / "b", "short")] == [
+        nats[f"rows.parquet row {number}"] for number in range(1, 5)
+    ]
+    evaluated(place / "short", heldout, "-o", tmp_path / "c", "--set", "limit=2")
+    assert len(records(tmp_path / "c", "short")) == 2

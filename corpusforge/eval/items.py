@@ -193,14 +193,14 @@ def _choices(row: _Row) -> dict[str, Any]:
 
 def _answers(row: _Row) -> dict[str, Any]:
     if "reference" in row.record:
-        return {"prediction": row.text("prediction"), "references": _references(row, "reference")}
-    return {"prediction": row.text("answer"), "references": _references(row, "expected")}
+        return {"prediction": row.text("prediction"), "reference": _references(row, "reference")}
+    return {"prediction": row.text("answer"), "reference": _references(row, "expected")}
 
 
 def _prompts(row: _Row) -> dict[str, Any]:
     if not row.text("prompt").strip():
         raise row.error("'prompt' is empty", "a text to go on from")
-    return {"prompt": row.text("prompt"), "references": _references(row, "reference")}
+    return {"prompt": row.text("prompt"), "reference": _references(row, "reference")}
 
 
 def _references(row: _Row, name: str) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from corpusforge.errors import InputError, UsageError
 from corpusforge.spec import EvalSpec
 
-from . import texts
+from . import answers, choices, labels, texts
 from .data import Data
 from .significance import Metric, intervals, paired
 
@@ -37,13 +37,34 @@ class Scored:
 
     def of(self, records: Sequence[Record]) -> dict[str, Metric]:
         """The figures of some of the items."""
-        return texts.metrics(records, self.scorer.measure)
+        if self.kind == "texts":
+            return texts.metrics(records, self.scorer.measure)
+        if self.kind == "choices":
+            return choices.metrics(records)
+        return labels.metrics(records) if self.kind == "labels" else answers.metrics(records)
+
+    def facts(self, spec: EvalSpec) -> dict[str, Any]:
+        """What else is told of the items."""
+        if self.kind in ("prompts", "answers"):
+            return {"signature": answers.signature(self.records, spec.bleu)}
+        totals: dict[str, Callable[[Sequence[Record]], Mapping[str, Any]]] = {
+            "texts": texts.totals,
+            "choices": choices.totals,
+            "labels": labels.totals,
+        }
+        return dict(totals[self.kind](self.records))
 
 
 def records(
     scorer: Any, data: Data, spec: EvalSpec, report: Callable[[int, int], None]
 ) -> list[Record]:
     """One record an item, from a model or from predictions."""
+    if data.kind == "labels":
+        return labels.records(data.chosen)
+    if data.kind == "choices":
+        return choices.records(scorer, data.chosen, spec.delimiter, report)
+    if data.kind != "texts":
+        return answers.records(scorer, data.chosen, spec.tokens, spec.bleu, report)
     found = texts.records(scorer, data.documents(scorer.digest), spec.stride, report)
     if not sum(one["tokens"] for one in found):
         raise InputError(
@@ -66,13 +87,12 @@ def results(found: Sequence[Scored], spec: EvalSpec, compare: bool) -> dict[str,
 
 def _figures(one: Scored, spec: EvalSpec) -> dict[str, Any]:
     values: dict[str, Any] = {"figures": plain(intervals(one.metrics, spec.resample))}
-    if one.kind == "texts":
-        values |= texts.totals(one.records)
+    values |= one.facts(spec)
     for by in GROUPS:
         groups: dict[str, list[Record]] = {}
         for record in one.records:
             groups.setdefault(record.get(by) or "unknown", []).append(record)
-        if len(groups) < 2:
+        if len(groups) < 2 or one.kind not in ("texts", "choices"):
             continue
         ranked = sorted(groups, key=lambda name: (-len(groups[name]), name))
         values[f"{by}s"] = len(ranked)
@@ -109,7 +129,7 @@ def _compared(one: Scored, other: Scored, spec: EvalSpec) -> dict[str, Any]:
 
 def _same(record: Record) -> Any:
     """What of a record does not depend on who answered."""
-    names = ("document", "bytes", "answer", "references", "label")
+    names = ("document", "bytes", "choices", "answer", "reference", "label")
     return {name: record[name] for name in names if name in record}
 
 

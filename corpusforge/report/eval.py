@@ -189,7 +189,7 @@ def _answers(name: str, records: list[Record]) -> list[Html | None]:
     worst = sorted(records, key=lambda one: (one["token_f1"], one["rougeL"]))[:WORST]
     rows: list[list[Cell]] = [
         [
-            f"{one['file']} {one['place']}", cut(one["references"][0], 150),
+            f"{one['file']} {one['place']}", cut(one["reference"][0], 150),
             cut(one["prediction"], 150), one["token_f1"], one["rougeL"],
         ]
         for one in worst

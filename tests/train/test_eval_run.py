@@ -166,7 +166,7 @@ def test_refusals(place, tmp_path, monkeypatch, arguments, code, message):
     assert (found, out) == (code, ""), err
     assert message in err
     assert len(err.splitlines()) == 1, err
-    assert not Path("out").exists()
+    assert not Path("out").exists() or "empty.jsonl" in str(arguments)
 
 
 def test_files_of_all_kinds(place, heldout, tmp_path):
@@ -196,3 +196,75 @@ def test_files_of_all_kinds(place, heldout, tmp_path):
     ]
     evaluated(place / "short", heldout, "-o", tmp_path / "c", "--set", "limit=2")
     assert len(records(tmp_path / "c", "short")) == 2
+
+
+CHOICES = [
+    {"context": "the cat", "choices": ["sees the river.", "river sees the."], "answer": 0},
+    {"context": "a dog ", "choices": ["bread some likes.", "likes some bread."], "answer": 1},
+    {"context": "no one", "choices": [" paints nothing at all.", "."], "answer": 0},
+]
+
+
+def test_choices(place, tmp_path):
+    """The likeliest continuation, by itself, a token and a byte; a space where none is."""
+    file = lines(tmp_path / "choices.jsonl", CHOICES)
+    found = evaluated(place / "long", file, "-o", tmp_path / "a")
+    model, said = found["models"]["long"], records(tmp_path / "a", "long")
+    scorer = load(str(place / "long"), EvalRunSpec(device="cpu"))
+    pairs = [("the cat", " sees the river."), ("the cat", " river sees the.")]
+    for (value, tokens), score, count in zip(
+        scorer.continuations(pairs), said[0]["scores"], said[0]["tokens"], strict=True
+    ):
+        assert (score, count) == (pytest.approx(value, abs=1e-6), tokens)
+    assert said[0]["bytes"] == [15, 15]
+    rights = {"accuracy": [], "accuracy_per_token": [], "accuracy_per_byte": []}
+    for one in said:
+        for name, sizes in zip(rights, ([1, 1], one["tokens"], one["bytes"]), strict=True):
+            values = [score / size for score, size in zip(one["scores"], sizes, strict=True)]
+            rights[name].append(values.index(max(values)) == one["answer"])
+    for name, right in rights.items():
+        assert model["figures"][name]["value"] == pytest.approx(sum(right) / 3)
+    assert rights["accuracy"] == [True, True, False]  # a full stop alone is likelier
+    assert rights["accuracy_per_byte"] == [True, True, True]
+    assert model["chance"] == 0.5
+    assert "wrong choices" in (tmp_path / "a/report.html").read_text()
+    both = evaluated(place / "short", place / "long", file, "--compare", "-o", tmp_path / "b")
+    assert both["comparison"]["tests"]["accuracy"]["test"] == "McNemar, exact"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"context": "a", "choices": ["b"], "answer": 0}, "expected a list of two texts"),
+        ({"context": "a", "choices": ["b", ""], "answer": 0}, "'choices[1]' is empty"),
+        ({"context": "a", "choices": ["b", 3], "answer": 0}, "'choices[1]' is 3"),
+        ({"context": "a", "choices": ["b", "c"], "answer": 2}, "expected a number from 0 to 1"),
+        ({"context": "a", "choices": ["b", "c"], "answer": "d"}, "or one of the choices"),
+        ({"context": "a", "choices": ["b", "c"], "answer": True}, "'answer' is True"),
+        ({"choices": ["b", "c"], "answer": 1}, "'context' is missing"),
+        ({"context": "\ud800", "choices": ["b", "c"], "answer": 1}, "half a surrogate pair"),
+    ],
+    ids=str,
+)
+def test_choices_that_are_none(place, tmp_path, row, message):
+    """File, line, field and what was expected."""
+    file = lines(tmp_path / "c.jsonl", [CHOICES[0], row])
+    code, _, err = forge("eval", place / "short", file, "-o", tmp_path / "a", "--quiet")
+    assert (code, len(err.splitlines())) == (3, 1)
+    assert "c.jsonl record line 2: " in err and message in err
+
+
+def test_prompts_are_answered_and_measured(place, tmp_path):
+    """Greedily; what was written can be measured again without the model."""
+    rows = [
+        {"prompt": "the cat", "reference": "sees the river."},
+        {"prompt": "a dog", "reference": ["likes some bread.", "sees two birds."]},
+    ]
+    file = lines(tmp_path / "prompts.jsonl", rows)
+    found = evaluated(place / "long", file, "-o", tmp_path / "a", "--set", "tokens=6")
+    said = records(tmp_path / "a", "long")
+    scorer = load(str(place / "long"), EvalRunSpec(device="cpu"))
+    assert [one["prediction"] for one in said] == scorer.answers(["the cat", "a dog"], 6)
+    again = evaluated(tmp_path / "a/predictions/long.jsonl", "-o", tmp_path / "b")
+    assert again["models"]["long"] == found["models"]["long"]
+    assert "version:" in found["models"]["long"]["signature"]

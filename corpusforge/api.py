@@ -19,6 +19,7 @@ from corpusforge.adjust import finetune as finetune
 from corpusforge.adjust import predict as predict
 from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
 from corpusforge.eval import evaluate as evaluate
+from corpusforge.eval import make_choices as make_choices
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest

@@ -261,7 +261,7 @@ def test_the_flags_stay_few():
         "tokenize": {"inputs", "output", "algo", "vocab_size", "tokenizer"} | engine,
         "train": {"inputs", "output", "steps", "fresh"},
         "finetune": {"model", "data", "output", "task", "predict", "fresh"},
-        "eval": {"paths", "output", "compare", "fresh"},
+        "eval": {"paths", "output", "compare", "make", "fresh"},
         "explain": {"run", "document", "step", "spikes", "html"},
         "replay": {"run", "output", "limit", "changes", "fresh"},
         "classify train": {"good", "bad", "output", "keep"},

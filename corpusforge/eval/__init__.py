@@ -7,7 +7,7 @@ evaluation sets that a clean run keeps out of a corpus are ``corpusforge/evaluat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from corpusforge import spec as specs
 
@@ -41,3 +41,15 @@ def evaluate(
         compare=compare, workers=check_workers(workers), fresh=fresh, quiet=quiet,
     )  # fmt: skip
     return api._reported(output, done)
+
+
+def make_choices(
+    kind: str, paths: Sequence[str], output: str, spec: specs.EvalSpec | None = None
+) -> dict[str, Any]:
+    """Write a cloze or sentence-order set, made from texts by a seed, to a JSONL file.
+
+    ``paths`` are files of text, clean runs or token folders; beside models, what these held out.
+    """
+    from corpusforge.eval import make
+
+    return make.make(kind, paths, output, spec or specs.EvalSpec())

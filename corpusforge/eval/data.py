@@ -43,6 +43,11 @@ class Data:
             yield from run.documents(digest)
 
     @property
+    def notes(self) -> list[str]:
+        """What a reader of the figures should know of the runs."""
+        return [run.note for run in self.runs if run.note]
+
+    @property
     def bytes(self) -> int:
         """Bytes of the texts of files, 0 where there are others whose size is not known."""
         if self.runs or self.limit or self.kind != "texts":

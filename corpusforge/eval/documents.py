@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from corpusforge import manifest
 from corpusforge.errors import InputError, UsageError
 from corpusforge.shard import join, read_batches
 from corpusforge.tokenizer import Tokenizer
-from corpusforge.tokens import Tokens
+from corpusforge.tokens import Tokens, held_out
 
 AT_ONCE = 1024  # documents whose provenance is looked up together
 MODELS = ("train", "finetune")
@@ -31,11 +32,24 @@ class Document:
 
 @dataclass(frozen=True)
 class Run:
-    """A clean run, or one or several token folders of which the share ``heldout`` is held out."""
+    """A clean run, or one or several token folders.
+
+    The models that were trained on it held out the share ``heldout``; None: none of them was.
+    """
 
     folders: tuple[str, ...]
     contents: tuple[str, ...]  # digest of each
-    heldout: float = 0.0  # 0: all documents
+    heldout: float | None = None
+
+    @property
+    def note(self) -> str:
+        """What of it is evaluated on, where a model was trained on it."""
+        if self.heldout is None:
+            return ""
+        name = ", ".join(self.folders)
+        if not self.heldout:
+            return f"{name}: a model was trained on all of it"
+        return f"{name}: the {100 * self.heldout:g} % of the documents that were held out"
 
     def documents(self, digest: str) -> Iterator[Document]:
         """The documents in order; ids where the folders' tokenizer has this ``digest``, else text.
@@ -43,24 +57,41 @@ class Run:
         Raises InputError where none is held out, or where ids do not give the text back.
         """
         if manifest.read(self.folders[0], "clean", "tokenize").kind == "clean":
-            yield from _clean(self.folders[0])
+            yield from _clean(self.folders[0], self.heldout or 0.0)
         else:
-            yield from _tokens(self.folders, self.heldout, digest)
+            yield from _tokens(self.folders, self.heldout or 0.0, digest)
 
 
 def of_run(path: str, models: Sequence[str]) -> Run:
-    """A finished run; of a token folder that one of ``models`` read, what all of them held out."""
+    """A finished run; of one that ``models`` were trained on, the documents that all held out."""
     run = manifest.read(path, "clean", "tokenize")
-    if run.kind == "clean":
-        return Run((path,), (run.content,))
-    shares = []
-    for model in models:
-        if not manifest.finished(model):
-            continue
-        made = manifest.read(model, *MODELS)
-        if run.content in {parent["content"] for parent in made.facts.get("parents", [])}:
-            shares.append(float(made.spec["data"]["heldout"]))
-    return Run((path,), (run.content,), min(shares, default=0.0))
+    shares = [
+        share for model in models for content, share in _read_by(model) if content == run.content
+    ]
+    return Run((path,), (run.content,), min(shares, default=None))
+
+
+def _read_by(model: str) -> Iterator[tuple[str, float]]:
+    """Digest of each token folder and clean run that a model learned from, and the share it left.
+
+    As far as the folders lie where they lay.
+    """
+    if not manifest.finished(model):
+        return
+    made = manifest.read(model, *MODELS)
+    if made.kind == "finetune":
+        yield from _read_by(made.facts["parents"][0]["path"])
+        return
+    share = float(made.spec["data"]["heldout"])
+    for parent in made.facts["parents"]:
+        yield parent["content"], share
+        folder = parent["path"]
+        if (
+            manifest.finished(folder)
+            and manifest.read(folder, "tokenize").content == parent["content"]
+        ):
+            for one in manifest.read(folder, "tokenize").facts.get("parents") or []:
+                yield one["content"], share
 
 
 def heldout_of(model: str) -> Run:
@@ -89,9 +120,11 @@ def heldout_of(model: str) -> Run:
     return Run(names, tuple(parent["content"] for parent in parents), share)
 
 
-def _clean(path: str) -> Iterator[Document]:
+def _clean(path: str, heldout: float) -> Iterator[Document]:
     for shard in manifest.read(path, "clean").in_folder("corpus"):
         for batch in read_batches(path, shard.name, ["id", "source", "language", "text"]):
+            if heldout:
+                batch = batch.filter(pa.array(held_out(batch.column("id"), heldout)))
             for row in batch.to_pylist():
                 text, id_ = row["text"] or "", row["id"]
                 name = id_.hex() if isinstance(id_, bytes) else str(id_)

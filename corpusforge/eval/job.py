@@ -76,7 +76,7 @@ def evaluate(
             found.append(Scored(name, one.kind, records, scorer))
             lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
             write_bytes(run.file(f"{PREDICTIONS}/{name}.jsonl"), "".join(lines).encode())
-        values = results.results(found, spec, compare)
+        values = results.results(found, spec, compare, sets[0].notes)
         write_json(run.file(RESULTS), values)
         done = _manifest(run, spec, parents, found, values)
         run.remove("progress")

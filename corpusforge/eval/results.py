@@ -73,11 +73,14 @@ def records(
     return found
 
 
-def results(found: Sequence[Scored], spec: EvalSpec, compare: bool) -> dict[str, Any]:
+def results(
+    found: Sequence[Scored], spec: EvalSpec, compare: bool, notes: Sequence[str]
+) -> dict[str, Any]:
     """Kind, items and figures by model, and where asked the comparison of the two."""
     values: dict[str, Any] = {
         "task": found[0].kind,
         "items": len(found[0].records),
+        **({"notes": list(notes)} if notes else {}),
         "models": {one.name: _figures(one, spec) for one in found},
     }
     if compare:

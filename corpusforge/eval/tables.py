@@ -11,7 +11,7 @@ NAMES = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L", "bleu": 
 
 def describe(values: dict[str, Any]) -> str:
     """Every figure by model, the figures by source, and the comparison."""
-    lines = list[str]()
+    lines = list[str](values.get("notes", []))
     for name, model in values["models"].items():
         rows = [["", *_told(figure)] for figure in model["figures"].items()]
         lines += [name, *_aligned(rows)]

@@ -59,6 +59,7 @@ def _figures(run: Manifest) -> Section:
     return section(
         "Evaluation",
         facts(known),
+        *(element("p", note, class_="note") for note in run.facts.get("notes", [])),
         element("div", join(drawn), class_="plots") if any(drawn) else None,
         table(
             f"Figures with their {level:g} % bootstrap intervals",

@@ -25,6 +25,15 @@ class EvalRunSpec(Model):
     threads: int = Field(0, ge=0)  # torch threads; 0: one a worker
 
 
+class MakeSpec(Model):
+    """Sets of multiple choice that are made from held-out text."""
+
+    seed: int = Field(0, ge=0)
+    items: int = Field(500, ge=1)  # at most
+    context: int = Field(5, ge=1)  # sentences before
+    choices: int = Field(5, ge=2)  # of a cloze
+
+
 class EvalSpec(Model):
     """Everything that decides the figures of an evaluation."""
 
@@ -34,5 +43,6 @@ class EvalSpec(Model):
     delimiter: str = " "  # between context and choice where neither has white space there
     tokens: int = Field(64, ge=1)  # most tokens of a written answer
     bleu: Literal["13a", "intl", "zh", "char", "none"] = "13a"  # tokenizer of BLEU
+    make: MakeSpec = MakeSpec()
     resample: ResampleSpec = ResampleSpec()
     run: EvalRunSpec = EvalRunSpec()

@@ -60,8 +60,7 @@ def records(folder, name):
     return [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize("references", [1, 3])
-@pytest.mark.parametrize("tokenizer", ["13a", "char", "zh"])
+@pytest.mark.parametrize(("references", "tokenizer"), [(1, "13a"), (3, "13a"), (1, "zh")])
 def test_bleu_equals_the_command_line_of_sacrebleu(tmp_path, references, tokenizer):
     """On the same files: score and signature."""
     rows = corpus(60, references, references)

@@ -1,17 +1,27 @@
 """forge eval from end to end: folders, figures, refusals."""
 
+import gzip
+import hashlib
 import json
 import math
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from tiny import small, texts, write_tokens
 
 from corpusforge import api
 from corpusforge.cli import main
+from corpusforge.manifest import Manifest
+from corpusforge.schema import corpus_schema
+from corpusforge.shard import ShardWriter
 from corpusforge.spec.eval import EvalRunSpec
 from corpusforge.train.eval import load
+
+
+FEW = ("--set", "resample.samples=200")
 
 
 def forge(*arguments):
@@ -22,7 +32,7 @@ def forge(*arguments):
 
 def evaluated(*arguments):
     """The JSON that forge eval prints."""
-    code, out, err = forge("eval", *arguments, "--json", "--quiet")
+    code, out, err = forge("eval", *arguments, *FEW, "--json", "--quiet")
     assert code == 0, err
     return json.loads(out.splitlines()[-1])
 
@@ -97,7 +107,7 @@ def test_the_same_command_again_is_the_same_run(place, heldout, tmp_path):
     first = evaluated(place / "short", heldout, "-o", out)
     assert evaluated(place / "short", heldout, "-o", out) == first
     assert evaluated(place / "short", heldout, "-o", tmp_path / "b")["content"] == first["content"]
-    code, _, err = forge("eval", place / "long", heldout, "-o", out)
+    code, _, err = forge("eval", place / "long", heldout, "-o", out, *FEW)
     assert (code, "of other models or other data" in err) == (3, True)
     code, _, err = forge("eval", place / "short", heldout, "-o", out, "--set", "stride=4")
     assert (code, "stride (0 -> 4)" in err) == (3, True)
@@ -171,11 +181,6 @@ def test_refusals(place, tmp_path, monkeypatch, arguments, code, message):
 
 def test_files_of_all_kinds(place, heldout, tmp_path):
     """JSONL, Parquet, packed and plain text, and a folder of them; another name of the field."""
-    import gzip
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     rows = [json.loads(line) for line in Path(heldout).read_text().splitlines()][:4]
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -268,3 +273,65 @@ def test_prompts_are_answered_and_measured(place, tmp_path):
     again = evaluated(tmp_path / "a/predictions/long.jsonl", "-o", tmp_path / "b")
     assert again["models"]["long"] == found["models"]["long"]
     assert "version:" in found["models"]["long"]["signature"]
+
+
+def write_clean(root, documents):
+    """A clean run of the documents that tiny's token folder has, with the same ids."""
+    schema = corpus_schema({})
+    columns = {
+        "id": [hashlib.md5(str(number).encode()).digest() for number in range(len(documents))],
+        "source": ["sample"] * len(documents),
+        "language": ["en"] * len(documents),
+        "text": documents,
+    }
+    arrays = [
+        pa.array(
+            columns.get(
+                field.name,
+                [0 if field.type == pa.int64() or field.type == pa.int32() else None]
+                * len(documents),
+            ),
+            field.type,
+        )
+        for field in schema
+    ]
+    writer = ShardWriter(str(root), "corpus/part-00000.arrow", schema)
+    writer.write(pa.RecordBatch.from_arrays(arrays, schema=schema))
+    Manifest("clean", "c1ea", {}, {}, "", (writer.close(),)).write(str(root))
+
+
+def test_a_clean_run_is_read_where_its_models_held_it_out(tmp_path):
+    """The same documents and nats as by the ids of its token folder; a note says so."""
+    documents = [". ".join(part.capitalize() for part in text.split(". ")) for text in texts(60, 3)]
+    tok, clean, model = (tmp_path / name for name in ("tok", "clean", "model"))
+    write_tokens(tok, documents)
+    write_clean(clean, documents)
+    made = json.loads((tok / "manifest.json").read_text())
+    made["parents"] = [{"path": str(clean), "content": "c1ea"}]
+    (tok / "manifest.json").write_text(json.dumps(made))
+    api.train([str(tok)], str(model), small(run__steps=1, data__heldout=0.2))
+    found = [
+        evaluated(model, data, "-o", tmp_path / f"e{at}") for at, data in enumerate((clean, tok))
+    ]
+    said = [records(tmp_path / f"e{at}", "model") for at in (0, 1)]
+    assert 3 < len(said[0]) < 25
+    assert {one["document"]: one["nats"] for one in said[0]} == pytest.approx(
+        {one["document"]: one["nats"] for one in said[1]}, abs=1e-4
+    )
+    assert "the 20 % of the documents that were held out" in found[0]["notes"][0]
+    outside = lines(tmp_path / "order.jsonl", [])
+    code, out, err = forge("eval", model, clean, "--make", "order", "-o", outside)
+    assert code == 0 and out.startswith("wrote "), err
+    names = {json.loads(line)["document"] for line in Path(outside).read_text().splitlines()}
+    assert names <= {one["document"] for one in said[0]}
+    api.train([str(tok)], str(tmp_path / "all"), small(run__steps=1, data__heldout=0.0))
+    whole = evaluated(tmp_path / "all", clean, "-o", tmp_path / "e3")
+    assert whole["items"] == 60 and "was trained on all of it" in whole["notes"][0]
+    code, _, err = forge("eval", tmp_path / "all", "-o", tmp_path / "e4")
+    assert (code, "held nothing out" in err) == (2, True)
+
+
+def test_a_set_is_written_to_a_file(place, heldout):
+    """Not to the usual run folder."""
+    code, _, err = forge("eval", heldout, "--make", "cloze")
+    assert (code, "expected -o FILE.jsonl" in err) == (2, True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from corpusforge import given, manifest
+from corpusforge import given, manifest, shard
 from corpusforge.errors import InputError
 
 from . import items
@@ -110,6 +110,8 @@ def _parents(run: Run) -> tuple[dict[str, str], ...]:
 
 def files(path: str) -> list[str]:
     """A file itself, or the readable files of a folder in order."""
+    if not shard.exists(path, ""):
+        raise InputError("no such file or folder", file=path, remedy="check the path")
     if not Path(path).is_dir():
         return [path]
     found = sorted(str(one) for one in Path(path).rglob("*") if items.readable(str(one)))

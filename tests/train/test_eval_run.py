@@ -20,7 +20,6 @@ from corpusforge.shard import ShardWriter
 from corpusforge.spec.eval import EvalRunSpec
 from corpusforge.train.eval import load
 
-
 FEW = ("--set", "resample.samples=200")
 
 
@@ -113,6 +112,10 @@ def test_the_same_command_again_is_the_same_run(place, heldout, tmp_path):
     assert (code, "stride (0 -> 4)" in err) == (3, True)
     again = evaluated(place / "short", heldout, "-o", out, "--set", "stride=4", "--fresh")
     assert again["content"] != first["content"]
+    (out / "manifest.json").unlink()  # as after a kill
+    (out / "predictions/short.jsonl").write_text("torn")
+    assert evaluated(place / "short", heldout, "-o", out, "--set", "stride=4") == again
+    assert forge("verify", out)[0] == 0
 
 
 def test_a_model_alone_is_measured_on_what_it_held_out(place, tmp_path):
@@ -145,6 +148,7 @@ def test_two_models_are_compared_on_the_same_texts(place, heldout, tmp_path):
     [
         ((), 2, "nothing to evaluate"),
         (("none.jsonl",), 3, "none.jsonl: no such file"),
+        (("modle",), 3, "modle: no such file or folder"),
         (("{short}", "none.jsonl"), 3, "none.jsonl: no such file"),
         (("texts.jsonl",), 2, "holds texts, and no model is named"),
         (("{short}", "texts.jsonl", "bad.jsonl"), 3, "bad.jsonl record line 2: 'text' is 7"),

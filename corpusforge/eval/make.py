@@ -28,6 +28,10 @@ PER_DOCUMENT = 4  # items of one document, at most
 COMMON = 100  # most frequent words of a language, which say little of the text
 _END = re.compile(r"""(?<=[.!?…])["'”’»)\]]*\s+(?=\S)|(?<=[。！？])[」』”’]*|\n+""")
 _WORD = re.compile(r"[^\W\d_]{3,}")
+# Thai to Burmese, Khmer, kana, Han: written without spaces, so that a run of letters is no word
+_NO_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+)
 _STOP = re.compile(r"""[.!?…。！？]["'”’»)\]」』]*$""")
 
 Record = dict[str, Any]
@@ -157,9 +161,9 @@ def _cloze(
 ) -> Record | None:
     """A word of a sentence among others of its passage (Hill et al. 2016, "Goldilocks").
 
-    The others are written as it is (small or capital), stand in the passage and not in the
-    sentence, or else are words of the language that are about as frequent. Each choice goes on to
-    the end of the sentence, so that what follows the word counts too.
+    The others are written as it is (small or capital, beyond ASCII or not) and stand in the passage
+    and not in the sentence; where these are too few, words of the language about as frequent. Each
+    choice goes on to the end of the sentence, so that what follows the word counts too.
     """
     text, (begin, end) = document.text, bounds[place]
     if not _usable(text, bounds[place]):
@@ -171,14 +175,19 @@ def _cloze(
     blanks = [
         match
         for match in _WORD.finditer(sentence)
-        if sentence[: match.start()].endswith(" ") and match[0].lower() not in common
+        if sentence[: match.start()].endswith(" ")
+        and match[0].lower() not in common
+        and not _NO_SPACES.search(match[0])
     ]
     draw.shuffle(blanks)
     for blank in blanks:
         right = blank[0]
 
         def fits(word: str, right: str = right) -> bool:
-            same = word.istitle() == right.istitle() and word.isupper() == right.isupper()
+            same = all(
+                getattr(word, kind)() == getattr(right, kind)()
+                for kind in ("istitle", "isupper", "isascii")
+            )
             return same and word.lower() not in inside and word.lower() not in common
 
         others = sorted({word for word in _WORD.findall(context) if fits(word)})

@@ -40,10 +40,15 @@ def sections(root: str, run: Manifest) -> list[Section]:
     return [one for one in found if one is not None]
 
 
+def _title(figure: str) -> str:
+    name = label(figure)
+    return name[0].upper() + name[1:]
+
+
 def _figures(run: Manifest) -> Section:
     models: dict[str, Any] = run.facts["models"]
     rows: list[list[Cell]] = [
-        [name, label(figure), one["value"], span(one["interval"])]
+        [name, _title(figure), one["value"], span(one["interval"])]
         for name, model in models.items()
         for figure, one in model["figures"].items()
     ]
@@ -79,7 +84,7 @@ def _drawn(groups: Mapping[str, Figures], figure: str) -> Html | None:
     ]
     if not rows:
         return None
-    title = label(figure)
+    title = _title(figure)
     plot = plots.spans(rows, f"{title} of {', '.join(f'{r[0]} {r[1]:.4g}' for r in rows)}")
     return plots.figure(plot, title) if plot else None
 
@@ -102,7 +107,7 @@ def _groups(run: Manifest, by: str) -> Section | None:
             for group, one in groups.items()
         ]  # fmt: skip
         head = [by.capitalize(), "Items"]
-        head += [title for key in names for title in (label(key), "Interval")]
+        head += [title for key in names for title in (_title(key), "Interval")]
         caption = f"{name} by {by}: {len(groups)} of {model[f'{by}s']}, those of the most items"
         tables.append(table(caption, head, rows))
     shown = element("div", join(drawn), class_="plots") if any(drawn) else None
@@ -112,7 +117,7 @@ def _groups(run: Manifest, by: str) -> Section | None:
 def _comparison(found: Mapping[str, Any]) -> Section:
     rows: list[list[Cell]] = [
         [
-            label(name), one["value"], one["other"], one["difference"], span(one["interval"]),
+            _title(name), one["value"], one["other"], one["difference"], span(one["interval"]),
             one["test"], one["p"],
         ]
         for name, one in found["tests"].items()

@@ -117,7 +117,12 @@ def spans(rows: Sequence[tuple[str, float, float, float]], label: str) -> Html |
     """Draw named values, each as a point with the interval from the first to the second bound."""
     data = [{"name": visible(n), "value": v, "low": a, "high": b} for n, v, a, b in rows]
     y: Layer = {"field": "name", "type": "nominal", "title": None, "sort": None}
-    y["axis"] = {"labelLimit": 120, "grid": False, "labelExpr": "datum.label"}
+    y["axis"] = {
+        "labelLimit": 120,
+        "grid": False,
+        "labelExpr": "datum.label",
+        "labelOverlap": False,
+    }
     x = _axis("low", zero=False)
     rule = {"type": "rule", "color": "var(--kept)", "size": 1.5}
     point = {"type": "point", "filled": True, "color": "var(--kept)", "size": 35, "opacity": 1}

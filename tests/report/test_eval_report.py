@@ -65,7 +65,7 @@ def test_sections(page):
     for title in ("Evaluation", "By source", "Comparison", "Items", "Provenance"):
         assert f"<h2>{title}</h2>" in page
     assert "By language" not in page
-    assert "paired bootstrap" in page and "bits per byte" in page
+    assert "paired bootstrap" in page and "Bits per byte" in page
     assert page.count("documents of the most bits per byte</caption>") == 2
 
 

@@ -34,7 +34,7 @@ from corpusforge.shard import join, read_json, write_bytes
 WAIT = 10.0  # seconds to wait for others that take or renew a lock at this moment
 HOLDER = {"host", "pid", "start", "heartbeat"}  # keys of lock.json
 PARENT = "FORGE_PARENT"  # environment variable: pid:start time:file to live for
-KINDS = ("clean", "tokenize", "train", "finetune", "sweep")
+KINDS = ("clean", "tokenize", "train", "finetune", "eval", "sweep")
 BEGUN = (  # work that must not be mixed with another's
     *("manifest.json", "commits", "checkpoints", "tuning", "study.db"),
 )
@@ -46,6 +46,7 @@ OURS = (  # all that forge writes into a run folder; nothing else in it is ever 
     "parts.json",
     *("head.safetensors", "adapter.safetensors", "task.json", "predictions.jsonl"),
     *("study.db-journal", "trials", "trials.jsonl", "best.toml"),
+    *("predictions", "results.json"),
 )
 TEMPORARY = re.compile(r"\.tmp(-\w+)?$")
 

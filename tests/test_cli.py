@@ -259,7 +259,7 @@ def test_the_flags_stay_few():
     want = {
         "clean": {"inputs", "output", "max_failed_share", "against", "only_plan"} | engine,
         "tokenize": {"inputs", "output", "algo", "vocab_size", "tokenizer"} | engine,
-        "train": {"inputs", "output", "steps", "fresh"},
+        "train": {"inputs", "output", "steps", "only_plan", "fresh"},
         "finetune": {"model", "data", "output", "task", "predict", "fresh"},
         "explain": {"run", "document", "step", "spikes", "html"},
         "replay": {"run", "output", "limit", "changes", "fresh"},

@@ -27,4 +27,5 @@ def placement(model: nn.Module, spec: TrainSpec, layout: Layout) -> Placement:
     kind = KINDS[spec.parallel.shard] if layout.data > 1 else Placement
     if layout.tensor == 1:
         return kind(model, spec, layout, Cuts())
-    return kind(model, spec, layout, *cut(model, layout))
+    group = layout.group("tensor")
+    return kind(model, spec, layout, *cut(model, layout.tensor_rank, layout.tensor, group))

@@ -1,4 +1,7 @@
-"""Where tensor parallel processes meet: f and g of Megatron-LM (Shoeybi et al. 2019, figure 3)."""
+"""Where tensor parallel processes meet: f and g of Megatron-LM (Shoeybi et al. 2019, figure 3).
+
+Without a group nothing is exchanged: one part alone, to see what it needs.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ class _Copied(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         gradient = gradient.contiguous().clone()
-        dist.all_reduce(gradient, group=ctx.group)
+        if ctx.group is not None:
+            dist.all_reduce(gradient, group=ctx.group)
         return gradient, None
 
 
@@ -32,7 +36,8 @@ class _Reduced(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
         x = x.contiguous().clone()
-        dist.all_reduce(x, group=group)
+        if group is not None:
+            dist.all_reduce(x, group=group)
         return x
 
     @staticmethod

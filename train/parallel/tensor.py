@@ -20,7 +20,6 @@ from corpusforge.errors import SpecError
 from ..model import Attention, FeedForward
 from ..two_stream import TwoStream
 from .cuts import Cuts
-from .layout import Layout
 from .regions import copied, reduced
 from .vocabulary import CutClasses, CutEmbedding
 
@@ -62,9 +61,8 @@ def check(model: nn.Module, parts: int) -> None:
             )
 
 
-def cut(model: nn.Module, layout: Layout) -> tuple[Cuts, CutClasses]:
+def cut(model: nn.Module, rank: int, parts: int, group: Any) -> tuple[Cuts, CutClasses]:
     """Cut ``model`` in place; where its parts lie, and which rows of the vocabulary are here."""
-    rank, parts, group = layout.tensor_rank, layout.tensor, layout.group("tensor")
     check(model, parts)
     vocabulary = CutClasses(len(model.tokens.weight), rank, parts, group)
     places = {}
@@ -83,7 +81,7 @@ def cut(model: nn.Module, layout: Layout) -> tuple[Cuts, CutClasses]:
             module.kv_heads //= parts
             module.out = Row(module.out, group)
             module.register_forward_pre_hook(enter)
-            if module.drop:
+            if module.drop and group is not None:
                 module.draws = partial(_draws, rank)
         elif isinstance(module, FeedForward):
             module.down = Row(module.down, group)

@@ -22,6 +22,7 @@ from .losses import CHUNK
 from .objectives import Objective, objective, tensors
 from .parallel import Layout
 from .parallel.exchange import LIMIT
+from .parallel.layout import check
 from .parallel.tensor import cut
 from .trainer import TOKENIZER, training_rows
 
@@ -38,6 +39,8 @@ def estimate(folders: Sequence[str], spec: TrainSpec) -> dict[str, Any]:
     """
     wanted = spec.parallel
     layout = Layout(max(wanted.data, 1), wanted.tensor)
+    if layout.world > 1:
+        check(spec)
     slices = layout.slices(spec)
     goal = objective(spec, Tokenizer.load(str(Path(folders[0], TOKENIZER))))
     loader = training_rows(folders, spec, None, goal.around)

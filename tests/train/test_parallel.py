@@ -114,7 +114,7 @@ def test_tensor_parallel_of_every_stack(folders, tmp_path, objective):
     assert losses <= 1e-5 and parameters <= 1e-4
     one, two = (lines(tmp_path / name)[-1] for name in ("one", "two"))
     for name in ("heldout_loss", "pseudo_perplexity", "masked_accuracy"):
-        assert two.get(name) == pytest.approx(one.get(name), rel=1e-5)
+        assert two.get(name, 0) == pytest.approx(one.get(name, 0), rel=1e-5)
 
 
 def test_two_streams_divided_fully(folders, tmp_path):
@@ -205,6 +205,8 @@ def test_a_finished_run_is_answered(tokens, alone):
     """Again, in more processes: nothing is trained."""
     before = files(alone)
     assert run(tokens, alone, small(**CHANGES), 2)["steps"] == 50
+    code, _, error = ended(start(tokens, alone, small(), 2))  # which the first process alone finds
+    assert code and error.count("forge: ") == 1 and "made with another spec" in error
     assert files(alone) == before
 
 

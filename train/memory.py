@@ -23,6 +23,7 @@ from .objectives import Objective, objective, tensors
 from .parallel import Layout
 from .parallel.exchange import LIMIT
 from .parallel.layout import check
+from .parallel.regions import Peers
 from .parallel.tensor import cut
 from .trainer import TOKENIZER, training_rows
 
@@ -50,7 +51,7 @@ def estimate(folders: Sequence[str], spec: TrainSpec) -> dict[str, Any]:
         model = goal.build(spec, vocabulary)
         weights = sum(p.numel() for p in model.parameters())
         if layout.tensor > 1:
-            cut(model, 0, layout.tensor, None)
+            cut(model, Peers(0, layout.tensor, None))
         rows = tree_map(mode.from_tensor, dict(tensors(arrays, slice(None))))
         held = _held(model, spec, layout)
         activations, heads = _kept(goal, model, rows)
@@ -158,7 +159,7 @@ def _recomputed(
     model = goal.build(one, vocabulary)
     stacks = sum(name.endswith("blocks") for name, _ in model.named_modules())
     if layout.tensor > 1:
-        cut(model, 0, layout.tensor, None)
+        cut(model, Peers(0, layout.tensor, None))
     kept, _ = _kept(goal, model, rows)
     size = 2 if spec.run.precision == "bf16" else FLOAT
     inputs = next(iter(rows.values())).shape[0] * spec.data.sequence * spec.model.width * size

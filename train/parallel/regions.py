@@ -110,6 +110,7 @@ class Positions:
         if x.requires_grad and self.peers.group is not None:
             seed = int(torch.randint(1 << 62, ()))
             self.state = torch.get_rng_state()
+            self.cuda = torch.cuda.get_rng_state() if x.is_cuda else None
             torch.manual_seed(seed + self.peers.rank)
         return _meet(_padded(x, self.peers), self.peers, "own", "all")
 
@@ -117,6 +118,8 @@ class Positions:
         """This process's positions -> all; what comes after has equal gradients in all."""
         if x.requires_grad and self.peers.group is not None:
             torch.set_rng_state(self.state)
+            if self.cuda is not None:
+                torch.cuda.set_rng_state(self.cuda)
         return _meet(x, self.peers, "all", "own")[:, : self.length]
 
 

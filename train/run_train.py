@@ -33,9 +33,11 @@ def run_train(
     workers: int,
     fresh: bool,
     quiet: bool,
+    report: Callable[[dict[str, Any]], None] | None = None,
 ) -> manifest.Manifest:
     """Train in ``output``; see ``corpusforge.api.train``.
 
+    ``report`` takes the place of progress on stderr; an error that it raises ends the run.
     Of several processes the first returns the manifest, the others end.
     """
     if spec.data.by == "folder":  # as the manifest names them, wherever it will be read
@@ -55,8 +57,9 @@ def run_train(
             if layout.tell(0):  # the first process has the run folder, and it is not finished
                 train(folders, output, spec, layout=layout)
             raise SystemExit(0)
+        told = report or (None if quiet else progress(spec.run.steps))
         return _first(
-            folders, output, spec, parents, layout, workers=workers, fresh=fresh, quiet=quiet
+            folders, output, spec, parents, layout, workers=workers, fresh=fresh, report=told
         )
 
 
@@ -69,7 +72,7 @@ def _first(
     *,
     workers: int,
     fresh: bool,
-    quiet: bool,
+    report: Callable[[dict[str, Any]], None] | None,
 ) -> manifest.Manifest:
     """Do what one process of a run does: it holds the folder and writes all that is in it."""
     with RunFolder(output, "train", spec, fresh=fresh) as run:
@@ -97,9 +100,8 @@ def _first(
             run.root,
             spec,
             workers=workers,
-            quiet=quiet,
             clock=time.monotonic,
-            progress=None if quiet else progress(spec.run.steps),
+            progress=report,
             layout=layout,
         )
         return _manifest(run, spec, parents, facts)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from corpusforge import spec as specs
-from corpusforge.errors import RunError
+from corpusforge.errors import Diverged, RunError
 from corpusforge.loader import Batch, TokenLoader
 from corpusforge.spec import TrainSpec
 from corpusforge.tokenizer import Tokenizer
@@ -69,7 +69,7 @@ def train(
         checkpoint (path under ``out``), continuations (strings). Nothing but in the first process.
 
     Raises KeyboardInterrupt after SIGINT or SIGTERM, when the state is saved; RunError for a
-    checkpoint of another spec or data and for a loss that is not finite.
+    checkpoint of another spec or data, Diverged for a loss that is not finite.
     """
     report = progress or (_silent if quiet else _print)
     with threads(spec.run.threads), Interrupt() as interrupt:
@@ -285,7 +285,7 @@ class Trainer:
             for row in pieces.select(["url", "source_id", "id"]).slice(0, 3).to_pylist()
         ]
         good = f"{checkpoint.FOLDER}/{self.checkpoint.path.name}" if self.checkpoint else "none"
-        return RunError(
+        return Diverged(
             f"step {self.step + 1}: loss {loss}, gradient norm {norm}; it read {len(pieces)} "
             f"pieces of documents ({', '.join(names)}, ...); last good checkpoint: {good}",
             file=str(self.root),

@@ -20,6 +20,7 @@ from .clean import (
 from .finetune import FinetuneSpec
 from .load import differences, digest, dump, load, parse, shipped
 from .model import MIB, Model
+from .sweep import Range, SweepSettings, SweepSpec, load_sweep
 from .tokens import TokenizeSpec
 from .train import DataSpec, LossSpec, ModelSpec, OptimSpec, ParallelSpec, RunSpec, TrainSpec
 
@@ -43,9 +44,12 @@ __all__ = [
     "Pii",
     "Plan",
     "Quality",
+    "Range",
     "Read",
     "RunSpec",
     "Signals",
+    "SweepSettings",
+    "SweepSpec",
     "TokenizeSpec",
     "TrainSpec",
     "Transforms",
@@ -54,6 +58,7 @@ __all__ = [
     "digest",
     "dump",
     "load",
+    "load_sweep",
     "parse",
     "shipped",
 ]

@@ -180,6 +180,19 @@ def train(
     return _reported(output, done)
 
 
+def plan_train(
+    inputs: Sequence[str] = (), spec: specs.TrainSpec | None = None
+) -> tuple[dict[str, Any], str]:
+    """Return what a process of a train run needs of memory, as values and as text; nothing is run.
+
+    ``spec.parallel`` says how many processes there are.
+    """
+    spec = spec or specs.TrainSpec()
+    job = load_part("train.memory")
+    found: dict[str, Any] = job.estimate(list(inputs) or spec.inputs or ["run/tok"], spec)
+    return found, str(job.describe(found))
+
+
 def replay(
     run: str,
     output: str | None = None,

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [
     ROOT / "README.md",
     *(
-        ROOT / "docs" / name
-        for name in ("tutorial.md", "recipes.md", "finetuning.md", "evaluation.md")
+        ROOT / "docs" / f"{name}.md"
+        for name in ("tutorial", "recipes", "finetuning", "evaluation", "sweeps", "parallel")
     ),
 ]
 BLOCK = re.compile(r"^```\w*\n(\$ .*?)^```$", re.M | re.S)
@@ -33,10 +33,17 @@ def commands(block):
     parts = re.split(r"^\$ ", block, flags=re.M)[1:]
     for part in parts:
         command, _, printed = part.partition("\n")
-        while command.endswith("\\") or command.count('"') % 2:  # the command goes on
+        while unfinished(command):
             more, _, printed = printed.partition("\n")
             command = f"{command}\n{more}"
         yield command, printed
+
+
+def unfinished(command):
+    """Whether a command goes on in the next line."""
+    if "<<'END'" in command:
+        return not command.endswith("\nEND")
+    return command.endswith("\\") or command.count('"') % 2
 
 
 def run(command, folder):

@@ -13,6 +13,7 @@ from . import dedup, finetune, look, make
 from . import eval as evaluation
 from . import replay as replaying
 from . import rules as rule_sets
+from . import sweep as sweeps
 from .options import Forge
 
 COMMANDS = (
@@ -20,6 +21,7 @@ COMMANDS = (
     make.tokenize,
     make.train,
     finetune.finetune,
+    sweeps.sweep,
     evaluation.evaluate,
     look.explain,
     replaying.replay,

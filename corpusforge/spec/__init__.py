@@ -21,8 +21,9 @@ from .eval import EvalSpec
 from .finetune import FinetuneSpec
 from .load import differences, digest, dump, load, parse, shipped
 from .model import MIB, Model
+from .sweep import Range, SweepSettings, SweepSpec, load_sweep
 from .tokens import TokenizeSpec
-from .train import DataSpec, LossSpec, ModelSpec, OptimSpec, RunSpec, TrainSpec
+from .train import DataSpec, LossSpec, ModelSpec, OptimSpec, ParallelSpec, RunSpec, TrainSpec
 
 __all__ = [
     "MIB",
@@ -41,12 +42,16 @@ __all__ = [
     "ModelSpec",
     "OptimSpec",
     "Output",
+    "ParallelSpec",
     "Pii",
     "Plan",
     "Quality",
+    "Range",
     "Read",
     "RunSpec",
     "Signals",
+    "SweepSettings",
+    "SweepSpec",
     "TokenizeSpec",
     "TrainSpec",
     "Transforms",
@@ -55,6 +60,7 @@ __all__ = [
     "digest",
     "dump",
     "load",
+    "load_sweep",
     "parse",
     "shipped",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from corpusforge import spec as specs
+from corpusforge.spec.folder import tables
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
@@ -29,7 +30,7 @@ def finetune(
     from corpusforge import api
     from corpusforge.run import check_workers
 
-    job = api.load_part("train.finetune.run_finetune")
+    job = api.load_part("train.finetune.run_finetune", model, data, output)
     done: Manifest = job.run_finetune(
         model, data, output, spec or specs.FinetuneSpec(),
         workers=check_workers(workers), fresh=fresh, quiet=quiet,
@@ -44,15 +45,15 @@ def predict(run: str, data: str, output: str) -> dict[str, Any]:
     """
     from corpusforge import api
 
-    found: dict[str, Any] = api.load_part("train.finetune.predict").predict(run, data, output)
+    job = api.load_part("train.finetune.predict", run, data, output)
+    found: dict[str, Any] = job.predict(run, data, output)
     return found
 
 
 def sweep_spec(file: str | None = None, overrides: Iterable[str] = ()) -> specs.SweepSpec:
     """Read a sweep spec as ``load_spec`` reads others; its base is read too."""
-    from corpusforge import api
 
-    return specs.load_sweep(file, overrides, api._forge_toml().get("sweep", {}))
+    return specs.load_sweep(file, overrides, tables().get("sweep", {}))
 
 
 def sweep(

@@ -9,62 +9,32 @@ from __future__ import annotations
 
 import importlib
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from corpusforge import spec as specs
+from corpusforge import storage
 from corpusforge.adjust import finetune as finetune
 from corpusforge.adjust import predict as predict
 from corpusforge.adjust import sweep as sweep
 from corpusforge.adjust import sweep_spec as sweep_spec
-from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
+from corpusforge.errors import ExtraMissing, UsageError, nearest
+from corpusforge.eval import evaluate as evaluate
+from corpusforge.eval import make_choices as make_choices
+from corpusforge.parts import Part
+from corpusforge.spec.folder import TABLES, tables
+from corpusforge.spec.folder import load_spec as load_spec
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
     from corpusforge.replay import Replay
 
 S = TypeVar("S", bound=specs.Model)
-TABLES = {
-    "clean": specs.CleanSpec,
-    "tokenize": specs.TokenizeSpec,
-    "train": specs.TrainSpec,
-    "finetune": specs.FinetuneSpec,
-}
 
 
-def load_spec(kind: type[S], file: str | None = None, overrides: Iterable[str] = ()) -> S:
-    """Read a spec: the folder's ``forge.toml``, over it ``file``, over it the overrides."""
-    table = next(name for name, known in TABLES.items() if known is kind)
-    base = _forge_toml().get(table, {})
-    return specs.load(kind, file=file, overrides=overrides, base=base)
-
-
-def _forge_toml() -> dict[str, dict[str, Any]]:
-    """Return the tables of the folder's ``forge.toml``, if there is one."""
-    path = Path("forge.toml")
-    if not path.exists():
-        return {}
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"not a TOML file: {error}", file="forge.toml") from None
-    known = (*TABLES, "sweep", "beam")
-    for name, table in tables.items():
-        if name not in known:
-            raise SpecError(
-                f"unknown table '[{name}]'", file="forge.toml", remedy=nearest(name, known)
-            )
-        if not isinstance(table, dict):
-            raise SpecError(
-                f"'{name}' = {table!r}", file="forge.toml", expected=f"a table [{name}]"
-            )
-    return tables
-
-
-def load_part(name: str) -> Any:
-    """Import ``corpusforge.NAME`` (pipelines or train); a missing extra is one line."""
+def load_part(name: str, *local: str) -> Any:
+    """Import ``corpusforge.NAME`` (pipelines or train), which needs ``local`` paths on a disk."""
+    storage.need_local(*local)
     # Idle threads of torch sleep instead of spinning, which costs other processes half a machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -88,13 +58,16 @@ def clean(
     quiet: bool = True,
     max_failed_share: float | None = None,
     against: Sequence[str] = (),
+    part: str | None = None,
+    finish: bool = False,
 ) -> Manifest:
     """Turn pages and documents into a judged, deduplicated corpus; returns its Manifest.
 
     Documents that earlier corpora have too are dropped: ``against`` names clean runs or indexes.
+    Of ``part`` ("i/n") only that share is done, then parts.Stopped is raised; ``finish`` closes.
     """
     spec = spec or specs.CleanSpec()
-    engine = _engine(runner, workers, beam)
+    engine = Part.given(output, part, finish, fresh) or _engine(runner, workers, beam)
     job = load_part("pipelines.clean_run")
     done: Manifest = job.clean(
         list(inputs) or spec.inputs,
@@ -115,17 +88,21 @@ def plan_clean(
     *,
     workers: int | None = None,
     against: Sequence[str] = (),
+    assume_documents: float | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """Return what a clean run will find and take, as values and as text; nothing is run."""
-    from corpusforge import dedup_plan, plan
+    """Return what a clean run will find and take, as values and as text; nothing is run.
+
+    With ``assume_documents``: of as many, like those of ``inputs``, or web archives without any.
+    """
+    from corpusforge import scale_plan
     from corpusforge.run import check_workers
 
     spec, count = spec or specs.CleanSpec(), check_workers(workers)
-    job = load_part("pipelines.clean_run")
-    units, earlier = job.prepared(list(inputs) or spec.inputs, spec, against)
-    found: dict[str, Any] = job.expected(spec, units, earlier)
-    text = f"{plan.estimate(units, count, spec.plan)}\n{dedup_plan.describe(spec, found)}"
-    return {"units": len(units), "bytes": sum(u.bytes for u in units), "dedup": found}, text
+    job, chosen = load_part("pipelines.clean_run"), list(inputs) or spec.inputs
+    units, earlier = [], []
+    if chosen or assume_documents is None:
+        units, earlier = job.prepared(chosen, spec, against)
+    return scale_plan.plan(units, spec, count, earlier, assume_documents)
 
 
 def index(run: str, output: str) -> dict[str, Any]:
@@ -140,14 +117,9 @@ def index(run: str, output: str) -> dict[str, Any]:
 
 
 def _reported(root: str, done: Manifest) -> Manifest:
-    """Write the report of a run that has none yet, and of a clean run what explain looks up."""
-    from corpusforge import lookup
-    from corpusforge.shard import exists
+    from corpusforge import report as reports
 
-    if done.kind == "clean":
-        lookup.write(root, done)
-    if not exists(root, "report.html"):
-        report(root)
+    reports.complete(root, done)
     return done
 
 
@@ -155,9 +127,8 @@ def _engine(runner: str, workers: int | None, beam: Sequence[str]) -> Any:
     from corpusforge.run import check_workers
 
     count = check_workers(workers)
-    tables = _forge_toml()
-    given = (*[f"{key}={value}" for key, value in tables.get("beam", {}).items()], *beam)
-    return load_part("pipelines.engine").Engine(runner, count, given)
+    part, table = load_part("pipelines.engine"), tables().get("beam", {})
+    return part.Engine(runner, count, (*part.options.of_table(table), *beam))
 
 
 def tokenize(
@@ -171,13 +142,15 @@ def tokenize(
     beam: Sequence[str] = (),
     fresh: bool = False,
     quiet: bool = True,
+    part: str | None = None,
+    finish: bool = False,
 ) -> Manifest:
     """Train a tokenizer on clean runs or plain corpus files and encode them; returns the Manifest.
 
-    With ``tokenizer`` (a folder or tokenizer.json) nothing is trained.
+    With ``tokenizer`` (a folder or tokenizer.json) nothing is trained; parts as of ``clean``.
     """
     spec = spec or specs.TokenizeSpec()
-    engine = _engine(runner, workers, beam)
+    engine = Part.given(output, part, finish, fresh) or _engine(runner, workers, beam)
     job = load_part("pipelines.tokens_run")
     chosen = list(inputs) or spec.inputs or ["run/clean"]
     done: Manifest = job.tokenize(
@@ -200,11 +173,24 @@ def train(
 
     spec = spec or specs.TrainSpec()
     chosen = list(inputs) or spec.inputs or ["run/tok"]
-    job = load_part("train.run_train")
+    job = load_part("train.run_train", *chosen, output)
     done: Manifest = job.run_train(
         chosen, output, spec, workers=check_workers(workers), fresh=fresh, quiet=quiet
     )
     return _reported(output, done)
+
+
+def plan_train(
+    inputs: Sequence[str] = (), spec: specs.TrainSpec | None = None
+) -> tuple[dict[str, Any], str]:
+    """Return what a process of a train run needs of memory, as values and as text; nothing is run.
+
+    ``spec.parallel`` says how many processes there are.
+    """
+    spec = spec or specs.TrainSpec()
+    job = load_part("train.memory")
+    found: dict[str, Any] = job.estimate(list(inputs) or spec.inputs or ["run/tok"], spec)
+    return found, str(job.describe(found))
 
 
 def replay(
@@ -287,7 +273,7 @@ def explain(
 
     if spikes and document is None and step is None:
         manifest.read(run, "train")
-        lines = load_part("train.spikes").read(run)
+        lines = load_part("train.spikes", run).read(run)
         return {"spikes": lines}, explains.describe_spikes(lines)
     if spikes or (document is None) == (step is None):
         raise UsageError(
@@ -297,10 +283,10 @@ def explain(
             remedy="forge explain run/clean URL, or forge explain run/model --step 1",
         )
     if step is not None:
-        rows = load_part("train.provenance").documents_of_step(run, step)
+        rows = load_part("train.provenance", run).documents_of_step(run, step)
         return {"step": step, "documents": rows}, explains.describe_step(step, rows)
     if manifest.read(run, "clean", "train").kind == "train":
-        steps = load_part("train.provenance").steps_of_document(run, str(document))
+        steps = load_part("train.provenance", run).steps_of_document(run, str(document))
         return steps, explains.describe_steps(steps)
     found = explains.document(run, str(document))
     for row in found:
@@ -342,7 +328,7 @@ def export(
             known = ("hf", *export_tokens.KINDS)
             raise UsageError(f"--to {kind}", expected=", ".join(known), remedy=nearest(kind, known))
         if manifest.read(run, "tokenize", "train", "finetune").kind != "tokenize":
-            return dict(load_part("train.export.write").write(run, folder))
+            return dict(load_part("train.export.write", run, folder).write(run, folder))
         return exports.tokenizer(run, folder)
     if output is None:
         raise UsageError("no output", remedy=f"e.g. forge export {run} -o corpus.jsonl.gz")
@@ -363,7 +349,7 @@ def kind(run: str) -> str:
     """Return what a finished run is: clean, tokenize, train, finetune or sweep."""
     from corpusforge import manifest
 
-    return manifest.read(run, *TABLES, "sweep").kind
+    return manifest.read(run, *TABLES).kind
 
 
 def compare(first: str, second: str) -> str:
@@ -380,7 +366,7 @@ def generate(model: str, prompt: str = "", **settings: Any) -> str:
 
 def stream(model: str, prompt: str = "", **settings: Any) -> Iterator[str]:
     """Yield a continuation as it is sampled: tokens, temperature, top_k, top_p, seed."""
-    drawn: Iterator[str] = load_part("train.generate").stream(model, prompt, **settings)
+    drawn: Iterator[str] = load_part("train.generate", model).stream(model, prompt, **settings)
     return drawn
 
 

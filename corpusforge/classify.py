@@ -26,6 +26,7 @@ from corpusforge.plan import find_inputs, make_units
 from corpusforge.shard import exists
 from corpusforge.spec import TokenizeSpec
 from corpusforge.stages.tokens import Texts
+from corpusforge.storage import need_local
 from corpusforge.transform import alive
 
 BUCKETS, EPOCHS, RATE = 1 << 21, 10, 40.0
@@ -51,6 +52,7 @@ def train(good: str, bad: str, output: str, *, keep: float = 0.1, workers: int =
     """
     if not 0 < keep < 1:
         raise UsageError(f"--keep {keep}", expected="a share between 0 and 1")
+    need_local(output)
     if exists(output, "") and not exists(output, quality.CONFIG):
         raise UsageError(f"{output} is there, and no model", remedy="choose another -o")
     piles = [_pile(path, workers) for path in (good, bad)]

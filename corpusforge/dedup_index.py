@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +27,7 @@ from corpusforge.numbered import EARLIER, FIELDS, SIGNALS, Stretch
 from corpusforge.schema import REMOVED
 from corpusforge.shard import ShardWriter, exists, join, read_batches, read_json, write_json
 from corpusforge.spec import CleanSpec, Dedup
+from corpusforge.storage import file_system
 
 FORMAT = 1
 SIGNED = ("id", "rank", "tie", "sketch", "shingles")
@@ -66,7 +66,7 @@ def build(root: str, out: str) -> dict[str, Any]:
     run = manifest.read(root, "clean")
     spec = specs.parse(CleanSpec, run.spec).dedup
     if not exists(out, "index.json"):
-        fs, path = fsspec.core.url_to_fs(out)
+        fs, path = file_system(out)
         found = (
             [PurePosixPath(one).name for one in fs.ls(path, detail=False)]
             if fs.exists(path)
@@ -195,7 +195,7 @@ class _Keys:
     def close(self) -> tuple[Any, list[str]]:
         """Write the file; returns its shard, and the first key (hex of 64 bits) of each batch."""
         starts: list[str] = []
-        fs, folder = fsspec.core.url_to_fs(self.out)
+        fs, folder = file_system(self.out)
         with ShardWriter(self.out, f"{self.kind}.arrow", KEYED[self.kind]) as writer:
             for home in range(self.RANGES):
                 tables = [t.slice(*_between(tops, home, self.RANGES)) for tops, t in self.parts]
@@ -363,7 +363,7 @@ def keys(
         end = int(np.searchsorted(starts, np.uint64(high)))
     if begin >= end:
         return
-    fs, path = fsspec.core.url_to_fs(join(root, f"{kind}.arrow"))
+    fs, path = file_system(join(root, f"{kind}.arrow"))
     with fs.open(path, "rb") as file:
         reader = ipc.open_file(pa.PythonFile(file, mode="r"))
         for at in range(begin, end):

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,6 +17,7 @@ from corpusforge.errors import InputError
 from corpusforge.manifest import Manifest
 from corpusforge.schema import EXTRACTED, LEDGER
 from corpusforge.shard import exists, join, read_batches, read_json, read_row, read_table
+from corpusforge.storage import file_system
 
 # In the order that documents pass them.
 STAGES = ("read", "url", "extract", "language", "rules", "decontaminate", "dedup")
@@ -153,7 +153,7 @@ def _alike(one: str, other: str) -> int:
 
 def children(root: str, run: Manifest, kind: str) -> list[str]:
     """Return the runs of ``kind`` beside ``root`` (in its parent folder) that were made of it."""
-    fs, path = fsspec.core.url_to_fs(root)
+    fs, path = file_system(root)
     above = path.rstrip("/").rpartition("/")[0] or "."
     found = []
     for name in sorted(fs.glob(f"{above}/*/manifest.json")):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +14,8 @@ from corpusforge.errors import UsageError
 from corpusforge.manifest import Manifest
 from corpusforge.schema import corpus_schema
 from corpusforge.shard import AtomicFile, join, json_lines, read_batches
+from corpusforge.storage import file_system
+from corpusforge.tokenizer import Tokenizer
 
 UNKNOWN = (".json", ".csv", ".txt", ".arrow", ".gz", ".zst")
 FORMATS = "FILE.jsonl, FILE.jsonl.gz, FILE.parquet or a folder"
@@ -24,6 +24,7 @@ FORMATS = "FILE.jsonl, FILE.jsonl.gz, FILE.parquet or a folder"
 def corpus(root: str, output: str) -> dict[str, Any]:
     """Write the kept documents of a clean run; ids become hexadecimal text."""
     run = manifest.read(root, "clean")
+    fs, plain = file_system(output)
     rows = 0
     if output.endswith((".jsonl", ".jsonl.gz")):
         file = AtomicFile(output)
@@ -40,9 +41,9 @@ def corpus(root: str, output: str) -> dict[str, Any]:
         file.commit()
     elif output.endswith(".parquet"):
         rows = _parquet(root, run, [shard.name for shard in run.in_folder("corpus")], output)
-    elif Path(output).is_file() or output.endswith(UNKNOWN):
+    elif fs.isfile(plain) or output.endswith(UNKNOWN):
         raise UsageError(f"cannot write {output}", expected=FORMATS)
-    elif Path(output).is_dir() and any(Path(output).iterdir()):
+    elif fs.isdir(plain) and fs.ls(plain):
         raise UsageError(f"{output} is not empty", remedy="name an empty or a new folder")
     else:
         for number, shard in enumerate(run.in_folder("corpus")):
@@ -81,8 +82,6 @@ def _parquet(root: str, run: Manifest, names: list[str], output: str) -> int:
 def tokenizer(root: str, output: str) -> dict[str, Any]:
     """Copy the tokenizer files of a tokenize run."""
     manifest.read(root, "tokenize")
-    Path(output).mkdir(parents=True, exist_ok=True)
-    files = sorted(Path(root, "tokenizer").iterdir())
-    for file in files:
-        shutil.copyfile(file, Path(output, file.name))
-    return {"rows": len(files), "output": output}
+    made = Tokenizer.load(join(root, "tokenizer"))
+    made.save(output)
+    return {"rows": len(made.files), "output": output}

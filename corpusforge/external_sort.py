@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 
+from corpusforge import storage
 from corpusforge.shard import AtomicFile, Shard, join
 
+SEARCHED = 1 << 16  # bytes of a file that bisection reads at a time
 MEMORY = 48 << 20  # bytes of records held; sorting and merging take about three times as much
 Records = npt.NDArray[Any]
 
@@ -34,7 +35,7 @@ class Sorter:
         self, dtype: Any, keys: Sequence[str], folder: str | None, memory: int = MEMORY
     ) -> None:
         self.dtype, self.keys = np.dtype(dtype), tuple(keys)
-        self.folder, self.memory = folder, memory
+        self.folder, self.memory = folder and storage.near(folder), memory
         self.count = 0
         self._runs: list[str] = []
         self._held: list[Records] = []
@@ -62,15 +63,14 @@ class Sorter:
         self._held, self._bytes = [last], last.nbytes
         each = max(self.memory // (len(self._runs) + 1) // self.dtype.itemsize, 256)
         inside = (last[at : at + each] for at in range(0, len(last), each))
-        runs = [*(_read(run, self.dtype, each, self.folder or "") for run in self._runs), inside]
+        runs = [*(_read(run, self.dtype, each) for run in self._runs), inside]
         yield from merge(runs, self.dtype, self.keys)
 
     def remove(self) -> None:
         """Delete what lies on disk."""
         self._held = []
         if self._runs and self.folder is not None:
-            fs, path = fsspec.core.url_to_fs(self.folder)
-            fs.rm(path, recursive=True)
+            storage.remove(self.folder)
         self._runs = []
 
 
@@ -86,7 +86,7 @@ def write_sorted(root: str, name: str, sorter: Sorter) -> Shard:
 
 def read_sorted(root: str, name: str, dtype: np.dtype[Any]) -> Iterator[Records]:
     """Yield the records of such a file, in blocks."""
-    yield from _read(join(root, name), dtype, MEMORY // 16 // dtype.itemsize, root)
+    yield from _read(join(root, name), dtype, MEMORY // 16 // dtype.itemsize)
 
 
 def between(root: str, name: str, dtype: np.dtype[Any], first: int, end: int) -> Records:
@@ -94,9 +94,10 @@ def between(root: str, name: str, dtype: np.dtype[Any], first: int, end: int) ->
 
     The file must be sorted by it; it is searched by bisection.
     """
-    fs, path = fsspec.core.url_to_fs(join(root, name))
-    count = fs.size(path) // dtype.itemsize
-    with fs.open(path, "rb") as file:
+    path = join(root, name)
+    fs, plain = storage.file_system(path)
+    with storage.errors_of(path), fs.open(plain, "rb", block_size=SEARCHED) as file:
+        count = file.seek(0, 2) // dtype.itemsize
 
         def at_least(bound: int) -> int:
             low, high = 0, count
@@ -112,9 +113,8 @@ def between(root: str, name: str, dtype: np.dtype[Any], first: int, end: int) ->
         return np.frombuffer(file.read((stop - start) * dtype.itemsize), dtype)
 
 
-def _read(path: str, dtype: np.dtype[Any], count: int, folder: str) -> Iterator[Records]:
-    fs, _ = fsspec.core.url_to_fs(folder)
-    with fs.open(path, "rb") as file:
+def _read(path: str, dtype: np.dtype[Any], count: int) -> Iterator[Records]:
+    with storage.open_read(path) as file:
         while data := file.read(count * dtype.itemsize):
             yield np.frombuffer(data, dtype)
 

@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
 
-import fsspec
-
-from corpusforge.errors import InputError, SpecError
+from corpusforge.errors import InputError, RunError, SpecError
 from corpusforge.readers.formats import compression_of
 from corpusforge.readers.inflate import StreamError, whole_file
 from corpusforge.readers.source import Source, open_file
+from corpusforge.storage import file_system
 
 # A list of domains is read and hashed once a process, as long as it lies unchanged.
 
@@ -44,11 +43,11 @@ def name(path: str) -> str:
 
 def _mark(path: str) -> str:
     try:
-        fs, plain = fsspec.core.url_to_fs(path)
+        fs, plain = file_system(path)
         facts = fs.info(plain)
     except FileNotFoundError:
         raise SpecError("no such file", file=path, remedy="check the spec") from None
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, RunError) as error:
         raise SpecError(f"cannot be opened: {error}", file=path) from None
     if facts.get("type") == "directory":
         raise SpecError("is a folder, not a file", file=path)

@@ -10,11 +10,9 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-import fsspec
-
 from corpusforge.errors import RunError
 from corpusforge.kernels.unicode_classes import UNICODE_VERSION
-from corpusforge.shard import Shard, exists, file_sha256, join, read_json, write_json
+from corpusforge.shard import Shard, exists, file_sha256, join, lacking, read_json, write_json
 
 VERSIONS_OF = (
     "corpusforge",
@@ -113,9 +111,7 @@ def content_of_files(shards: Sequence[Shard]) -> str:
 
 def whole(root: str, run: Manifest) -> list[str]:
     """Return the names of the shards that are missing or have another length."""
-    fs, base = fsspec.core.url_to_fs(root)
-    paths = [(shard, join(base, shard.name)) for shard in run.shards]
-    return [s.name for s, path in paths if not fs.exists(path) or fs.size(path) != s.bytes]
+    return lacking(root, [(shard.name, shard.bytes) for shard in run.shards])
 
 
 @cache

@@ -16,12 +16,10 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-import fsspec
-
-from corpusforge.errors import ExtraMissing, InputError, UsageError
+from corpusforge.errors import InputError, RunError, UsageError
 from corpusforge.spec import Plan
+from corpusforge.storage import errors_of, file_system
 
-EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcp", "gcs": "gcp"}
 SPLITTABLE = {
     *(("warc", packing) for packing in ("none", "gzip", "zstd")),
     ("jsonl", "none"),
@@ -134,10 +132,18 @@ def _is_text(path: str) -> bool:
 
 def _exists(path: str) -> bool:
     fs, root = _file_system(path)
-    return bool(fs.exists(root))
+    with errors_of(path):
+        return bool(fs.exists(root))
 
 
 def _expand(
+    label: str | None, path: str, readable: tuple[str, ...]
+) -> Iterable[tuple[str, list[InputFile]]]:
+    with errors_of(path):
+        yield from _found(label, path, readable)
+
+
+def _found(
     label: str | None, path: str, readable: tuple[str, ...]
 ) -> Iterable[tuple[str, list[InputFile]]]:
     fs, root = _file_system(path)
@@ -181,14 +187,9 @@ def _expand(
 
 def _file_system(path: str) -> tuple[Any, str]:
     try:
-        return fsspec.core.url_to_fs(path)  # type: ignore[no-any-return]
-    except ImportError:
-        scheme = path.partition("://")[0]
-        raise ExtraMissing(
-            f"the package that reads {scheme}://", EXTRAS.get(scheme, "all")
-        ) from None
-    except ValueError as error:
-        raise InputError(f"cannot open: {error}", file=path) from None
+        return file_system(path)
+    except RunError as error:
+        raise InputError(f"cannot open: {error.what}", file=path) from None
 
 
 def _file(fs: Any, path: str, source: str) -> InputFile:

@@ -14,15 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import fsspec
-
+from corpusforge import storage
 from corpusforge.shard import join, read_json
 
 
 def beat(root: str, stage: str, unit: str, documents: int, done: int, failed: int = 0) -> None:
     """Leave a sign of progress of one unit: documents, input bytes done, documents that failed."""
-    fs, path = fsspec.core.url_to_fs(join(root, f"progress/{stage}/{unit}.json"))
-    fs.makedirs(posixpath.dirname(path), exist_ok=True)
+    fs, path = storage.file_system(join(root, f"progress/{stage}/{unit}.json"))
+    if storage.is_local(fs):
+        fs.makedirs(posixpath.dirname(path), exist_ok=True)
     with fs.open(path, "wb") as file:
         file.write(json.dumps({"documents": documents, "bytes": done, "failed": failed}).encode())
 
@@ -38,8 +38,9 @@ class Seen(NamedTuple):
 
 def seen(root: str, stage: str) -> Seen:
     """Sum the signs of a stage."""
-    fs, path = fsspec.core.url_to_fs(join(root, f"progress/{stage}"))
-    signs = [read_json(entry) for entry in (fs.find(path) if fs.exists(path) else [])]
+    fs, path = storage.file_system(join(root, f"progress/{stage}"))
+    entries = fs.find(path) if fs.exists(path) else []
+    signs = [read_json(fs.unstrip_protocol(entry)) for entry in entries]
     whole = [sign for sign in signs if sign]
     names = ("documents", "bytes", "failed")
     return Seen(len(signs), *(sum(sign[name] for sign in whole) for name in names))

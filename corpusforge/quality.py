@@ -24,6 +24,7 @@ from safetensors.numpy import save as save_tensors
 from corpusforge.errors import SpecError, nearest
 from corpusforge.kernels import linear
 from corpusforge.shard import join, write_bytes, write_json
+from corpusforge.storage import need_local
 
 FORMAT = "forge-linear-1"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -62,6 +63,7 @@ def _file(model: str) -> Path:
 
 def _stamp(model: str) -> tuple[int, int]:
     """What changes when a model's file does."""
+    need_local(model)
     try:
         status = _file(model).stat()
     except OSError:

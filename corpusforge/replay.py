@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from fsspec.core import url_to_fs
 
 from corpusforge import attribution, copies, manifest
 from corpusforge import spec as specs
@@ -27,6 +26,7 @@ from corpusforge.shard import read_batches
 from corpusforge.spec import CleanSpec
 from corpusforge.stages import again
 from corpusforge.stages.recipe import check_languages, choose
+from corpusforge.storage import file_system
 from corpusforge.transforms.mark import Mark
 
 # Keys that verdicts from stored columns depend on, and those of how results are written.
@@ -126,7 +126,7 @@ def check_output(root: str, run: Manifest, output: str) -> None:
             expected="output.keep_dropped = true",
             remedy="forge clean its inputs again, or replay without -o",
         )
-    if url_to_fs(output)[1].rstrip("/") == url_to_fs(root)[1].rstrip("/"):
+    if file_system(output)[1].rstrip("/") == file_system(root)[1].rstrip("/"):
         raise UsageError(f"-o {output} is the run itself", remedy="choose another -o")
 
 

@@ -11,33 +11,30 @@ import json
 import os
 import posixpath
 import re
-import secrets
-import socket
+import resource
 import tempfile
 import threading
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
+from corpusforge import parts, storage
 from corpusforge import spec as specs
 from corpusforge.errors import RunError, UsageError
+from corpusforge.lease import HEARTBEAT, IF_KILLED, Lease, identity, lives
+from corpusforge.lease import process_start as process_start
 from corpusforge.progress import beat as beat
 from corpusforge.progress import progress, seen
 from corpusforge.shard import join, read_json, write_bytes
 
-HEARTBEAT = 5.0  # seconds between two signs of life in lock.json
-EXPIRY = 60.0  # seconds after which a lock of another host is stale
 WAIT = 10.0  # seconds to wait for others that take or renew a lock at this moment
 HOLDER = {"host", "pid", "start", "heartbeat"}  # keys of lock.json
 PARENT = "FORGE_PARENT"  # environment variable: pid:start time:file to live for
-KINDS = ("clean", "tokenize", "train", "finetune", "sweep")
+KINDS = ("clean", "tokenize", "train", "finetune", "eval", "sweep")
 BEGUN = (  # work that must not be mixed with another's
     *("manifest.json", "commits", "checkpoints", "tuning", "study.db"),
 )
@@ -45,9 +42,11 @@ OURS = (  # all that forge writes into a run folder; nothing else in it is ever 
     *BEGUN,
     *("plan.json", "report.html", "metrics.jsonl", "counts.parquet", "corpus", "dropped"),
     *("ledger", "signals", "dedup", "work", "progress", "counts", "tokens", "tokenizer", "plans"),
-    *("lookup", "difference.html", "log.jsonl", "spec.toml", "lock.json", "sweep"),
+    *("lookup", "difference.html", "log.jsonl", "spec.toml", "lock.json", "lease", "sweep"),
+    "parts.json",
     *("head.safetensors", "adapter.safetensors", "task.json", "predictions.jsonl"),
     *("study.db-journal", "trials", "trials.jsonl", "best.toml"),
+    *("predictions", "results.json"),
 )
 TEMPORARY = re.compile(r"\.tmp(-\w+)?$")
 
@@ -58,39 +57,52 @@ class RunFolder:
     Raises RunError when the folder belongs to another run, spec or kind, is in use, or is none.
     """
 
-    def __init__(self, root: str, kind: str, spec: specs.Model, *, fresh: bool = False) -> None:
+    def __init__(
+        self,
+        root: str,
+        kind: str,
+        spec: specs.Model,
+        *,
+        fresh: bool = False,
+        closing: bool = False,
+    ) -> None:
         self.root, self.kind, self.spec = root.rstrip("/") or "/", kind, spec
         self.key = specs.digest(spec)
-        try:
-            self.fs, self.path = fsspec.core.url_to_fs(self.root)
-        except (ImportError, ValueError) as error:  # an unknown protocol, or its package is missing
-            raise RunError(str(error), file=self.root, remedy="choose another -o") from None
-        self.local = isinstance(self.fs, LocalFileSystem)
-        self.fresh = fresh
-        pid = os.getpid()
-        self._me = {"host": socket.gethostname(), "pid": pid, "start": process_start(pid)}
-        self._me["token"] = secrets.token_hex(8)  # two runs of one process differ
+        self.fs, self.path = storage.file_system(self.root)
+        self.local = storage.is_local(self.fs)
+        self.fresh, self.closing = fresh, closing
+        self._me = identity()
+        self._lease = None if self.local else Lease(self.root, "run")
         self._mutex, self._stop = threading.Lock(), threading.Event()
 
     def __enter__(self) -> RunFolder:
         try:
             self._written()  # refuses before anything is touched
             threading.Thread(target=self._beat, daemon=True).start()
-            self.fs.makedirs(self.path, exist_ok=True)
-            self._lock()
-            self._sweep()
-            self._open(self._written())
+            if self.local:
+                self.fs.makedirs(self.path, exist_ok=True)
+            self._begin()
         except OSError as error:
             self._leave()
+            if told := storage.explained(error, self.root):
+                raise told from error
             raise RunError(
                 f"this folder cannot be used: {error.strerror or error}",
                 file=self.root,
                 remedy="choose another -o",
             ) from error
-        except BaseException:
+        except BaseException as error:
             self._leave()
+            if told := storage.explained(error, self.root):
+                raise told from error
             raise
         return self
+
+    def _begin(self) -> None:
+        self._lock()
+        parts.wait_for_all(self.root, self.closing)
+        self._sweep()
+        self._open(self._written())
 
     def __exit__(
         self,
@@ -98,6 +110,7 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        told = error and storage.explained(error, self.root)
         try:
             self.log("end", error=f"{kind.__name__}: {error}" if kind else None)
         except (RunError, OSError):
@@ -105,6 +118,8 @@ class RunFolder:
                 raise
         finally:
             self._leave()
+        if told:
+            raise told from error
 
     def file(self, name: str) -> str:
         """Path of ``name`` under the folder."""
@@ -113,12 +128,21 @@ class RunFolder:
     @contextmanager
     def stage(self, name: str, size: int = 0, units: int = 0, *, quiet: bool) -> Iterator[None]:
         """Show the progress of a stage of ``size`` input bytes meanwhile, and log its time."""
-        start = time.monotonic()
+        start, used = time.monotonic(), _cpu_seconds()
         with progress(self.root, name, size, units, quiet=quiet):
             yield
-        seconds = round(time.monotonic() - start, 3)
-        documents = seen(self.root, name).documents
-        self.log("stage", stage=name, seconds=seconds, documents=documents, bytes=size)
+        facts = {
+            "seconds": round(time.monotonic() - start, 3),
+            "cpu": round(_cpu_seconds() - used, 3),  # of this process and of workers that ended
+            "documents": seen(self.root, name).documents,
+            "bytes": size,
+        }
+        self.log("stage", stage=name, **facts)
+
+    def once(self, done: Callable[[], bool], act: Callable[[], object]) -> None:
+        """Do what is done once a run, if it is not done yet."""
+        if not done():
+            act()
 
     def check(self) -> None:
         """Raise RunError if the lock is not this run's any more."""
@@ -126,7 +150,7 @@ class RunFolder:
             mine = self._mine()
         if not mine:
             raise RunError(
-                "lock.json is gone or another run's, so this one stops",
+                "the lock of this folder is gone or another run's, so this one stops",
                 file=self.root,
                 remedy="see that no other run works here, then run again to go on",
             )
@@ -175,7 +199,7 @@ class RunFolder:
                     )
                 return text
         # A run that was killed before its spec was whole leaves these, and nothing else.
-        first = {"lock.json", "log.jsonl", "spec.toml"}
+        first = {"lock.json", "lease", "log.jsonl", "spec.toml"}
         torn = any(f"# forge {kind}\n".startswith(text) for kind in KINDS)
         if not torn or {TEMPORARY.sub("", name) for name in names} - first:
             raise RunError(
@@ -194,7 +218,7 @@ class RunFolder:
                 self.log("continue", spec=self.key)
                 return
             # The old spec.toml stays until the new one replaces it: it makes this a run folder.
-            kept = {"spec.toml", "lock.json"} | (set() if self.fresh else {"log.jsonl"})
+            kept = {"spec.toml", "lock.json", "lease"} | (set() if self.fresh else {"log.jsonl"})
             self.remove(*[name for name in OURS if name not in kept])
         new = f"# forge {self.kind}\n{specs.dump(self.spec)}"
         write_bytes(self.file("spec.toml"), new.encode())
@@ -229,10 +253,7 @@ class RunFolder:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep other threads and, on a local disk, other processes from lock.json.
-
-        Elsewhere the last of two that write at once holds it; the other's next check tells it.
-        """
+        """Keep other threads and, on a local disk, other processes from the lock."""
         with self._mutex, contextlib.ExitStack() as stack:
             if self.local:
                 folder = os.open(self.path, os.O_RDONLY)
@@ -261,31 +282,48 @@ class RunFolder:
         return values if whole else None
 
     def _mine(self) -> bool:
+        if self._lease:
+            return self._lease.mine()
         holder = self._holder()
         return holder is not None and {**holder, **self._me} == holder
 
     def _sign(self) -> None:
-        values = json.dumps({**self._me, "heartbeat": time.time()})
-        write_bytes(self.file("lock.json"), values.encode())
+        if self._lease:
+            self._lease.renew()
+        else:
+            signed = json.dumps({**self._me, "heartbeat": time.time()})
+            write_bytes(self.file("lock.json"), signed.encode())
+
+    def _try_lock(self) -> dict[str, Any] | None:
+        """Take the lock; returns None, or who holds it."""
+        with self._alone():
+            holder = self._lease.take() if self._lease else self._holder()
+            if holder is not None and (self._lease or lives(holder)):
+                return holder
+            if not self._lease:
+                self._sign()
+        return None
 
     def _lock(self) -> None:
-        with self._alone():
-            holder = self._holder()
-            if holder is not None and _holds(holder):
-                raise RunError(
-                    f"another run (host {holder['host']}, pid {holder['pid']}) works here",
-                    file=self.root,
-                    remedy="wait for it, stop it, or choose another -o",
-                )
-            self._sign()
+        if holder := self._try_lock():
+            raise RunError(
+                f"another run (host {holder['host']}, pid {holder['pid']}) works here",
+                file=self.root,
+                remedy=f"wait for it{'' if self.local else IF_KILLED}, stop it, or choose "
+                "another -o",
+            )
 
     def _beat(self) -> None:
         """Renew the lock while it is ours; give it back at the end, where Ctrl-C cannot reach."""
         while not self._stop.wait(HEARTBEAT):
-            with contextlib.suppress(OSError, RunError), self._alone():
-                if self._mine():
-                    self._sign()
+            with contextlib.suppress(OSError, RunError):
+                self._renew()
         self._unlock()
+
+    def _renew(self) -> None:
+        with self._alone():
+            if self._mine():
+                self._sign()
 
     def _leave(self) -> None:
         self._stop.set()
@@ -295,41 +333,21 @@ class RunFolder:
         with contextlib.suppress(OSError, RunError):
             if self._mine():
                 with self._alone():
-                    if self._mine():
+                    if self._lease:
+                        self._lease.release()
+                    elif self._mine():
                         self.fs.rm_file(join(self.path, "lock.json"))
 
 
 def in_use(root: str) -> bool:
     """Tell whether a run that is alive holds the local folder ``root``."""
     holder = read_json(join(root, "lock.json"))
-    return isinstance(holder, dict) and holder.keys() >= HOLDER and _holds(holder)
+    return isinstance(holder, dict) and holder.keys() >= HOLDER and lives(holder)
 
 
-def _holds(holder: Mapping[str, Any]) -> bool:
-    """Tell whether the process that wrote a lock is alive."""
-    if holder["host"] != socket.gethostname():
-        return bool(time.time() - float(holder["heartbeat"]) < EXPIRY)
-    start = process_start(int(holder["pid"]))
-    return start is not None and start == holder["start"]
-
-
-def process_start(pid: int) -> str | None:
-    """Return the start time of a process in the kernel's own count, None if there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        if stat.rpartition(")")[2].split()[0] == "Z":
-            return None
-        return stat.rpartition(")")[2].split()[19]
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return None
-    try:  # systems without /proc: existence alone
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "0"
+def _cpu_seconds() -> float:
+    both = (resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Immutable files: written once under a temporary name, hashed, renamed, then committed.
+"""Immutable files: hashed while they are written, given their name at once, then committed.
 
-A file counts only when a commit record names it with its length and sha256.
-All paths go through fsspec; where a store has no rename, the final name is put once.
+A file counts only when a commit record names it with its length and sha256. How a file gets its
+name on a disk and in a store is said in ``storage``.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import posixpath
-import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-import fsspec
 import pyarrow as pa
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
+
+from corpusforge import storage
+from corpusforge.storage import AtomicFile as AtomicFile
+from corpusforge.storage import file_system, is_local
+from corpusforge.storage import write_bytes as write_bytes
 
 Format = Literal["arrow", "parquet", "jsonl"]
 SUFFIX = {"arrow": ".arrow", "parquet": ".parquet", "jsonl": ".jsonl"}
@@ -42,61 +44,9 @@ def join(root: str, name: str) -> str:
 
 def exists(root: str, name: str) -> bool:
     """Tell whether there is a file ``name`` under ``root``."""
-    fs, path = fsspec.core.url_to_fs(join(root, name))
-    return bool(fs.exists(path))
-
-
-class AtomicFile:
-    """A binary file that appears under its final name only on ``commit``; hashes while writing."""
-
-    def __init__(self, path: str) -> None:
-        self.fs, self.path = fsspec.core.url_to_fs(path)
-        self.local = _is_local(self.fs)
-        self.fs.makedirs(posixpath.dirname(self.path), exist_ok=True)
-        self.temporary = f"{self.path}.tmp-{secrets.token_hex(8)}" if self.local else self.path
-        self.file = self.fs.open(self.temporary, "wb")
-        self.sha256 = hashlib.sha256()
-        self.bytes = 0
-        self.closed = False
-
-    def write(self, data: Any) -> int:
-        """Append ``data`` (bytes-like)."""
-        view = memoryview(data)
-        self.sha256.update(view)
-        self.file.write(view)
-        self.bytes += view.nbytes
-        return view.nbytes
-
-    def flush(self) -> None:
-        """Nothing to do before ``commit``; pyarrow asks for the method."""
-
-    def tell(self) -> int:
-        """Bytes written."""
-        return self.bytes
-
-    def close(self) -> None:
-        """Let pyarrow close its side; the file itself closes on ``commit`` or ``discard``."""
-
-    def commit(self) -> None:
-        """Make the bytes durable, then give the file its final name."""
-        self.file.flush()
-        if self.local:
-            os.fsync(self.file.fileno())
-        self.file.close()
-        if self.local:
-            os.replace(self.temporary, self.path)  # noqa: PTH105 (fsspec paths are strings)
-
-    def discard(self) -> None:
-        """Remove what was written."""
-        with contextlib.suppress(OSError):
-            self.file.close()
-        if self.fs.exists(self.temporary):
-            self.fs.rm_file(self.temporary)
-
-
-def _is_local(fs: Any) -> bool:
-    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
-    return protocol in ("file", "local")
+    fs, path = file_system(join(root, name))
+    with storage.errors_of(root):
+        return bool(fs.exists(path))
 
 
 class ShardWriter:
@@ -160,17 +110,25 @@ def json_lines(batch: pa.RecordBatch) -> Iterator[bytes]:
 
 
 def read_batches(
-    root: str, name: str, columns: Sequence[str] | None = None
+    root: str, name: str, columns: Sequence[str] | None = None, first: int = 0
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the record batches of a shard; Arrow files on a local disk are memory-mapped."""
+    """Yield the record batches of a shard; Arrow files on a local disk are memory-mapped.
+
+    Of an Arrow file the batches before ``first`` are not read.
+    """
+    with storage.errors_of(join(root, name)):
+        yield from _batches(root, name, columns, first)
+
+
+def _batches(
+    root: str, name: str, columns: Sequence[str] | None, first: int
+) -> Iterator[pa.RecordBatch]:
     path = join(root, name)
-    fs, plain = fsspec.core.url_to_fs(path)
+    fs, plain = file_system(path)
     if name.endswith(".jsonl"):
         yield from _read_json(fs, plain, columns)
         return
-    source = (
-        pa.memory_map(plain) if _is_local(fs) else pa.PythonFile(fs.open(plain, "rb"), mode="r")
-    )
+    source = pa.memory_map(plain) if is_local(fs) else pa.PythonFile(fs.open(plain, "rb"), mode="r")
     with source:
         if name.endswith(".parquet"):
             table = pq.ParquetFile(source)
@@ -182,7 +140,7 @@ def read_batches(
             if -1 not in fields:
                 options = ipc.IpcReadOptions(included_fields=fields)
                 reader = ipc.open_file(source, options=options)
-        for index in range(reader.num_record_batches):
+        for index in range(first, reader.num_record_batches):
             batch = reader.get_batch(index)
             yield batch.select(list(columns)) if columns else batch
 
@@ -193,7 +151,7 @@ def read_row(
     """Return one row of a shard; of a Parquet file only its row group is read."""
     wanted = list(columns) if columns else None
     if name.endswith(".parquet"):
-        with fsspec.open(join(root, name), "rb") as file:
+        with storage.open_read(join(root, name)) as file:
             table = pq.ParquetFile(file)
             for group in range(table.num_row_groups):
                 size = table.metadata.row_group(group).num_rows
@@ -233,46 +191,32 @@ def read_table(root: str, name: str, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches([batch.cast(schema) for batch in batches], schema)
 
 
-def write_bytes(path: str, data: bytes) -> tuple[int, str]:
-    """Write a small file atomically; returns (bytes, sha256)."""
-    file = AtomicFile(path)
-    file.write(data)
-    file.commit()
-    return file.bytes, file.sha256.hexdigest()
-
-
-def write_json(path: str, values: Any) -> tuple[int, str]:
+def write_json(path: str, values: Any) -> None:
     """Write ``values`` as readable JSON, atomically."""
-    return write_bytes(path, json.dumps(values, indent=1).encode() + b"\n")
+    storage.write_bytes(path, json.dumps(values, indent=1).encode() + b"\n")
 
 
 def read_json(path: str) -> Any | None:
     """Return the JSON of ``path``, None where there is no such file or it is not whole."""
-    fs, plain = fsspec.core.url_to_fs(path)
     try:
-        with fs.open(plain, "rb") as file:
-            return json.loads(file.read())
+        return json.loads(storage.read_bytes(path))
     except (FileNotFoundError, ValueError):
         return None
 
 
 def read_lines(path: str) -> list[str]:
     """Return the lines of a text file, none where there is no such file."""
-    fs, plain = fsspec.core.url_to_fs(path)
     try:
-        with fs.open(plain, "rb") as file:
-            data: bytes = file.read()
+        return storage.read_bytes(path).decode(errors="replace").splitlines()
     except FileNotFoundError:
         return []
-    return data.decode(errors="replace").splitlines()
 
 
 def file_sha256(root: str, name: str) -> tuple[int, str]:
     """Return (bytes, sha256) of a file as it lies on disk."""
-    fs, path = fsspec.core.url_to_fs(join(root, name))
     sha256, size = hashlib.sha256(), 0
     try:
-        with fs.open(path, "rb") as file:
+        with storage.open_read(join(root, name)) as file:
             while block := file.read(1 << 20):
                 sha256.update(block)
                 size += len(block)
@@ -301,12 +245,22 @@ def committed(root: str, stage: str, unit: str, key: str) -> dict[str, Any] | No
     values = read_json(_commit_path(root, stage, unit))
     if not isinstance(values, dict) or values.get("key") != key:
         return None
-    fs, base = fsspec.core.url_to_fs(root)
-    for shard in values["shards"]:
-        path = join(base, shard["name"])
-        if not fs.exists(path) or fs.size(path) != shard["bytes"]:
-            return None
-    return values
+    shards = [(shard["name"], shard["bytes"]) for shard in values["shards"]]
+    return None if lacking(root, shards) else values
+
+
+def lacking(root: str, files: Sequence[tuple[str, int]]) -> list[str]:
+    """Return those of ``files`` (name, bytes) that are missing or have another length."""
+    fs, base = file_system(root)
+    found = []
+    for name, size in files:
+        try:
+            with storage.errors_of(root):
+                if fs.info(join(base, name))["size"] != size:
+                    found.append(name)
+        except FileNotFoundError:
+            found.append(name)
+    return found
 
 
 def shards_of(record: dict[str, Any], folder: str) -> list[Shard]:

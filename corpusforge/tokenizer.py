@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +27,7 @@ from corpusforge.kernels.counts import Counted, count_batch
 from corpusforge.kernels.pretokens import utf8, with_digits
 from corpusforge.kernels.spelling import spells
 from corpusforge.spec import TokenizeSpec
+from corpusforge.storage import errors_of, file_system, write_bytes
 from corpusforge.tokenizer_json import (
     FORMS,
     NotOursError,
@@ -175,14 +175,19 @@ class Tokenizer:
     @classmethod
     def load(cls, path: str) -> Tokenizer:
         """Read a folder with a tokenizer.json, or such a file, local or remote."""
-        system, name = fsspec.core.url_to_fs(str(path))
+        with errors_of(str(path)):
+            return cls._load(str(path))
+
+    @classmethod
+    def _load(cls, path: str) -> Tokenizer:
+        system, name = file_system(path)
         folder = name.rstrip("/") if system.isdir(name) else system._parent(name)
         file = f"{folder}/tokenizer.json" if system.isdir(name) else name
         try:
             document = system.cat_file(file)
         except FileNotFoundError:
             raise InputError(
-                "no such tokenizer", file=str(path), expected="a folder with a tokenizer.json"
+                "no such tokenizer", file=path, expected="a folder with a tokenizer.json"
             ) from None
         try:
             config = json.loads(system.cat_file(f"{folder}/tokenizer_config.json"))
@@ -191,9 +196,7 @@ class Tokenizer:
         except ValueError as error:
             raise InputError(f"not JSON: {error}", file=f"{folder}/tokenizer_config.json") from None
         model = f"{folder}/{MODEL}"
-        return cls(
-            document, config, str(path), system.cat_file(model) if system.exists(model) else None
-        )
+        return cls(document, config, path, system.cat_file(model) if system.exists(model) else None)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -217,10 +220,8 @@ class Tokenizer:
 
     def save(self, folder: str) -> None:
         """Write ``files`` into ``folder``, which is made if need be."""
-        system, name = fsspec.core.url_to_fs(str(folder))
-        system.makedirs(name, exist_ok=True)
         for file, content in self.files.items():
-            system.pipe_file(f"{name}/{file}", content)
+            write_bytes(f"{str(folder).rstrip('/')}/{file}", content)
 
     @property
     def digest(self) -> str:

@@ -8,17 +8,19 @@ from typing import Any
 
 from corpusforge import attribution, dedup_index, dedup_plan, ledger, manifest, readers
 from corpusforge import spec as specs
-from corpusforge.dedup_index import Earlier
+from corpusforge.dedup_index import Earlier, Index
 from corpusforge.errors import AccountingError, RunError, UsageError
 from corpusforge.kernels import digest
+from corpusforge.part_folder import PartFolder
+from corpusforge.parts import Part
 from corpusforge.plan import Unit, estimate
 from corpusforge.run import RunFolder
 from corpusforge.shard import Shard, committed, read_json, shards_of, write_json
 from corpusforge.spec import CleanSpec
-from corpusforge.stages import again, key_of, recipe, warm
+from corpusforge.stages import again, key_of, recipe, shares, warm
 from corpusforge.stages import dedup as dedups
 
-from . import clean as jobs
+from . import clean as beam_jobs
 from .engine import Engine
 
 
@@ -44,7 +46,7 @@ def clean(
     inputs: Sequence[str],
     output: str,
     spec: CleanSpec,
-    engine: Engine,
+    engine: Engine | Part,
     *,
     fresh: bool,
     quiet: bool,
@@ -52,15 +54,22 @@ def clean(
     against: Sequence[str] = (),
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.clean``."""
+    engine.check(output, inputs)
     units, earlier = prepared(inputs, spec, against)
     spec = spec.model_copy(update={"inputs": []})  # paths are not part of what a run is
-    with RunFolder(output, "clean", spec, fresh=fresh) as run:
+    with _folder(output, spec, engine, fresh) as run:
         _match_plan(run, units, earlier)
         done = _finished(run, units, spec, earlier=earlier)
         if done is None:
             done = _stages(run, units, spec, engine, quiet, earlier=earlier)
         _check_failed(done, max_failed_share)
         return done
+
+
+def _folder(output: str, spec: CleanSpec, engine: Engine | Part, fresh: bool) -> RunFolder:
+    if isinstance(engine, Part) and engine.number is not None:
+        return PartFolder(output, "clean", spec, engine)
+    return RunFolder(output, "clean", spec, fresh=fresh, closing=isinstance(engine, Part))
 
 
 def _match_plan(run: RunFolder, units: Sequence[Unit], earlier: Sequence[Earlier] = ()) -> None:
@@ -153,7 +162,7 @@ def _stages(
     run: RunFolder,
     units: Sequence[Unit],
     spec: CleanSpec,
-    engine: Engine,
+    engine: Engine | Part,
     quiet: bool,
     old: manifest.Manifest | None = None,
     source: str = "",
@@ -161,6 +170,7 @@ def _stages(
 ) -> manifest.Manifest:
     """Do what is left of the stages; ``old`` is the run in ``source`` that documents come from."""
     made = old.versions if old else None
+    jobs: Any = shares if isinstance(engine, Part) else beam_jobs
     root, size = run.root, sum(unit.bytes for unit in units)
     run.remove("report.html")
     if not quiet:
@@ -190,11 +200,15 @@ def _stages(
             jobs.settle(engine, root, work, spec, size)
     settled = [_record(root, "settle", name, last[name]) for name in names]
 
+    if isinstance(engine, Part):
+        engine.finished()
     removals = _removals(facts, settled, earlier)
     for line in removals["warnings"] if not quiet else ():
         print(line, file=sys.stderr)
     counts = ledger.add([record["counts"] for record in settled])
     ledger.balance(sum(record["rows"] for record in read), counts)
+    with run.stage("attribution", quiet=quiet):
+        rules = attribution.of_run(root, names, spec)
     folders = ("corpus", "dropped", "ledger")
     shards = [s for folder in folders for record in settled for s in shards_of(record, folder)]
     done = manifest.Manifest(
@@ -209,7 +223,7 @@ def _stages(
         facts={
             "inputs": _key(units, spec, made, earlier),
             "dedup": removals,
-            "attribution": attribution.of_run(root, names, spec),
+            "attribution": rules,
             **recipe.facts(spec),
         },
     )
@@ -242,31 +256,45 @@ def _dedup(
     names: Sequence[str],
     signals: Sequence[Shard],
     spec: CleanSpec,
-    engine: Engine,
+    engine: Engine | Part,
     quiet: bool,
     size: int,
     earlier: Sequence[Earlier],
 ) -> dict[str, Any]:
     """Deduplicate the documents of all units; returns the commit record of what was removed."""
-    root = run.root
+    root, jobs = run.root, shares if isinstance(engine, Part) else beam_jobs
     against = [f"{one.name} {one.content}" for one in earlier]
     key = key_of("dedup", run.key, *[shard.sha256 for shard in signals], *against)
     last = "cut" if spec.dedup.paragraphs else "removed"
-    if not (committed(root, "dedup", "removed", key) and committed(root, "dedup", last, key)):
-        with run.stage("dedup", quiet=quiet):
-            indexes = dedup_index.open_all(earlier, spec.dedup, run.file("work/earlier"))
-            rows = [(name, shard.rows) for name, shard in zip(names, signals, strict=True)]
-            plan = dedups.layout(rows, indexes, spec, key)
-            dedups.write_layout(root, plan)
-            if spec.dedup.exact != "none":
+
+    def done(name: str) -> bool:
+        return committed(root, "dedup", name, key) is not None
+
+    def opened() -> list[Index]:
+        return dedup_index.open_all(earlier, spec.dedup, run.file("work/earlier"))
+
+    def lay() -> None:
+        rows = [(name, shard.rows) for name, shard in zip(names, signals, strict=True)]
+        dedups.write_layout(root, dedups.layout(rows, opened(), spec, key))
+
+    if not (done("removed") and done(last)):
+        run.once(lambda: dedups.has_layout(root, key), lay)
+        plan = dedups.read_layout(root, key)
+        if spec.dedup.exact != "none":
+            with run.stage("exact", quiet=quiet):
                 jobs.dedup(engine, root, "exact", names, spec, key, size)
-                dedups.gather_copies(root, plan)
-            if spec.dedup.near != "none":
+                run.once(lambda: done("copies"), lambda: dedups.gather_copies(root, plan))
+        if spec.dedup.near != "none":
+            with run.stage("near", quiet=quiet):
                 jobs.dedup(engine, root, "near", names, spec, key, size)
-            dedups.decide(root, spec.dedup, plan, indexes)
-            if spec.dedup.paragraphs:
+        with run.stage("resolve", quiet=quiet):
+            run.once(
+                lambda: done("removed"), lambda: dedups.decide(root, spec.dedup, plan, opened())
+            )
+        if spec.dedup.paragraphs:
+            with run.stage("cut", quiet=quiet):
                 jobs.dedup(engine, root, "paragraphs", names, spec, key, size)
-                dedups.gather_paragraphs(root, plan)
+                run.once(lambda: done("cut"), lambda: dedups.gather_paragraphs(root, plan))
     return _record(root, "dedup", "removed", key)
 
 

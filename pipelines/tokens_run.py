@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from corpusforge import __version__, ledger, manifest, readers, sweep, token_tally
+from corpusforge import __version__, ledger, manifest, readers, storage, sweep, token_tally
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, InputError, RunError, UsageError
 from corpusforge.kernels import digest
+from corpusforge.part_folder import PartFolder
+from corpusforge.parts import Part
 from corpusforge.run import RunFolder
 from corpusforge.shard import Shard, commit, committed, exists, file_sha256, join, shards_of
 from corpusforge.spec import TokenizeSpec
-from corpusforge.stages import key_of, warm
+from corpusforge.stages import key_of, shares, warm
 from corpusforge.stages import tokens as stages
 from corpusforge.stages.tokens import Texts
 from corpusforge.tokenizer import Tokenizer
 
-from . import tokens as jobs
+from . import tokens as beam_jobs
 from .engine import Engine
 
 
@@ -65,18 +65,19 @@ def tokenize(
     inputs: Sequence[str],
     output: str,
     spec: TokenizeSpec,
-    engine: Engine,
+    engine: Engine | Part,
     *,
     tokenizer: str | None,
     fresh: bool,
     quiet: bool,
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.tokenize``."""
+    engine.check(output, inputs)
     sweep.check(spec)
     units, parents = texts_of(inputs, spec)
     given = Tokenizer.load(tokenizer) if tokenizer else None
     spec = spec.model_copy(update={"inputs": []})
-    with RunFolder(output, "tokenize", spec, fresh=fresh) as run:
+    with _folder(output, spec, engine, fresh) as run:
         key = _key(run, units, given)
         done = _finished(run, key, given)
         if done is None:
@@ -101,6 +102,12 @@ def tokenize(
                 file=sys.stderr,
             )
         return done
+
+
+def _folder(output: str, spec: TokenizeSpec, engine: Engine | Part, fresh: bool) -> RunFolder:
+    if isinstance(engine, Part) and engine.number is not None:
+        return PartFolder(output, "tokenize", spec, engine)
+    return RunFolder(output, "tokenize", spec, fresh=fresh, closing=isinstance(engine, Part))
 
 
 def _key(run: RunFolder, units: Sequence[Texts], given: Tokenizer | None) -> str:
@@ -132,22 +139,45 @@ def _tokenizer(
     run: RunFolder,
     units: list[Texts],
     spec: TokenizeSpec,
-    engine: Engine,
+    engine: Engine | Part,
     key: str,
     given: Tokenizer | None,
     quiet: bool,
 ) -> dict[str, Any]:
     """Return the commit of the tokenizer of the run: the given one, or one trained on its texts."""
-    if record := committed(run.root, "tokenizer", "tokenizer", key):
+    root = run.root
+    if record := committed(root, "tokenizer", "tokenizer", key):
         return record
+    if given is None:
+        if not isinstance(engine, Part):  # only a part's counts are committed by unit
+            run.remove("counts", "commits/count", "commits/counted")
+        warm.warm(lambda: warm.tokens(spec), quiet=quiet)
+        with run.stage("count", sum(unit.bytes for unit in units), len(units), quiet=quiet):
+            jobs = shares if isinstance(engine, Part) else beam_jobs
+            jobs.count(engine, root, units, spec, key)
+    run.once(
+        lambda: committed(root, "tokenizer", "tokenizer", key) is not None,
+        lambda: _make(run, units, spec, key, given, quiet),
+    )
+    record = committed(root, "tokenizer", "tokenizer", key)
+    if record is None:
+        raise AccountingError("the tokenizer changed while it was written", file=root)
+    return record
+
+
+def _make(
+    run: RunFolder,
+    units: list[Texts],
+    spec: TokenizeSpec,
+    key: str,
+    given: Tokenizer | None,
+    quiet: bool,
+) -> None:
+    """Train the tokenizer on the counts, or take the given one; save and commit it."""
     root, shards, dropped = run.root, list[Shard](), 0
     sizes: list[dict[str, Any]] = []
     made = given
     if made is None:
-        run.remove("counts", "commits/count", "commits/counted")
-        warm.warm(lambda: warm.tokens(spec), quiet=quiet)
-        with run.stage("count", sum(unit.bytes for unit in units), len(units), quiet=quiet):
-            jobs.count(engine, root, units, spec, key)
         with run.stage("train", quiet=quiet):
             table, counted = stages.gather(root, spec, key)
             if table.num_rows == 0:
@@ -172,12 +202,7 @@ def _tokenizer(
     for name in names:
         length, sha256 = file_sha256(root, name)
         shards.append(Shard(name, 0, length, sha256))
-    facts = {"words_dropped": dropped, "sweep": sizes}
-    commit(root, "tokenizer", "tokenizer", key, shards, **facts)
-    record = committed(root, "tokenizer", "tokenizer", key)
-    if record is None:
-        raise AccountingError("the tokenizer changed while it was written", file=root)
-    return record
+    commit(root, "tokenizer", "tokenizer", key, shards, words_dropped=dropped, sweep=sizes)
 
 
 def _sweep_sizes(
@@ -195,19 +220,16 @@ def _sweep_sizes(
 
 
 def _save(made: Tokenizer, root: str) -> None:
-    """Save to a folder of its own, then give it its name."""
-    folder = join(root, "tokenizer")
-    temporary = join(root, f"tokenizer.tmp-{os.getpid()}")
-    made.save(temporary)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)  # noqa: PTH105 (run folders are strings)
+    """Save file by file; the commit record that follows says that all are there."""
+    storage.remove(join(root, "tokenizer"))
+    made.save(join(root, "tokenizer"))
 
 
 def _encode(
     run: RunFolder,
     units: list[Texts],
     spec: TokenizeSpec,
-    engine: Engine,
+    engine: Engine | Part,
     key: str,
     made: Tokenizer,
     quiet: bool,
@@ -220,13 +242,16 @@ def _encode(
     if made.engine != "own" and not quiet:
         print(f"encode: by the {made.engine} engine, since {why}", file=sys.stderr)
     last = key_of(key, made.digest)
-    keys = [jobs.encode_key(last, unit) for unit in units]
+    keys = [stages.encode_key(last, unit) for unit in units]
     pairs = zip(units, keys, strict=True)
     if left := [unit for unit, own in pairs if not committed(root, "encode", unit.name, own)]:
         warm.warm(lambda: warm.encode(made), quiet=quiet)
         stages.check_engine(left[0], spec, made)
         with run.stage("encode", sum(unit.bytes for unit in left), len(left), quiet=quiet):
+            jobs = shares if isinstance(engine, Part) else beam_jobs
             jobs.encode(engine, root, left, spec, last)
+    if isinstance(engine, Part):
+        engine.finished()
     return _records(root, "encode", units, keys)
 
 
@@ -282,7 +307,7 @@ def _manifest(
     )
     _sweep(run, shards)
     done.write(run.root)
-    run.remove("progress", "counts", "commits/count", "commits/counted")
+    run.remove("progress", "work", "counts", "commits/count", "commits/counted", "commits/packed")
     return done
 
 

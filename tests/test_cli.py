@@ -255,13 +255,22 @@ def test_every_command_has_help_with_an_example():
 def test_the_flags_stay_few():
     """A new knob goes into the spec, not onto the command line."""
     common = {"spec_file", "overrides", "workers", "as_json", "quiet"}
-    engine = {"runner", "beam", "fresh"}
+    engine = {"runner", "beam", "fresh", "part", "finish"}
     want = {
-        "clean": {"inputs", "output", "max_failed_share", "against", "only_plan"} | engine,
+        "clean": {
+            "inputs",
+            "output",
+            "max_failed_share",
+            "against",
+            "only_plan",
+            "assume_documents",
+        }
+        | engine,
         "tokenize": {"inputs", "output", "algo", "vocab_size", "tokenizer"} | engine,
-        "train": {"inputs", "output", "steps", "fresh"},
+        "train": {"inputs", "output", "steps", "only_plan", "fresh"},
         "finetune": {"model", "data", "output", "task", "predict", "fresh"},
         "sweep": {"spec", "inputs", "output", "fresh"},
+        "eval": {"paths", "output", "compare", "make", "fresh"},
         "explain": {"run", "document", "step", "spikes", "html"},
         "replay": {"run", "output", "limit", "changes", "fresh"},
         "classify train": {"good", "bad", "output", "keep"},

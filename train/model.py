@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,16 @@ from .relative_bias import RelativeBias
 
 if TYPE_CHECKING:
     from .cache import KeyValueCache
+
+
+class Divided(Protocol):
+    """What divides the positions [B, S, D] of blocks over processes (tensor parallelism)."""
+
+    def enter(self, x: Tensor) -> Tensor:
+        """All positions -> those of this process."""
+
+    def leave(self, x: Tensor) -> Tensor:
+        """Those of this process -> all."""
 
 
 class Stack(nn.Module):
@@ -50,6 +60,7 @@ class Stack(nn.Module):
         super().__init__()
         self.spec, self.sequence = spec, sequence
         self.recompute = False  # blocks run again in the backward pass, nothing in them is kept
+        self.divided: Divided | None = None  # between attentions, positions are over processes
         self.positions = nn.Embedding(sequence, spec.width) if spec.position == "learned" else None
         self.rotary = (
             Rotary(sequence, spec.width // spec.heads, spec.rope_theta)
@@ -80,6 +91,8 @@ class Stack(nn.Module):
         if self.bias is not None:
             past = cache.length if cache is not None else 0
             mask, causal = self.bias(x.shape[1], past, causal, mask), False
+        if self.divided is not None:
+            x = self.divided.enter(x)
         for layer, block in enumerate(self.blocks):
             given = (x, rotation, causal, mask, cache, layer, memory, memory_mask)
             if self.recompute and self.training:
@@ -89,7 +102,7 @@ class Stack(nn.Module):
         if cache is not None:
             cache.length += x.shape[1]
         out: Tensor = self.norm(x)
-        return out
+        return out if self.divided is None else self.divided.leave(out)
 
 
 class Vocabulary:
@@ -281,7 +294,7 @@ class Attention(nn.Module):
         memory: Tensor | None = None,
     ) -> Tensor:
         """x [B, S, D] -> [B, S, D]; keys and values are of ``memory`` [B, R, D] if it is given."""
-        rows, length, width = x.shape
+        rows, length, _ = x.shape
         read = x if memory is None else memory
         q = self.query(x).view(rows, length, self.heads, self.size).transpose(1, 2)
         k = self.key(read).view(rows, -1, self.kv_heads, self.size).transpose(1, 2)
@@ -302,7 +315,7 @@ class Attention(nn.Module):
             dropout_p=self.drop if self.training else 0.0,
             is_causal=causal and length > 1,
         )
-        out: Tensor = self.out(y.transpose(1, 2).reshape(rows, length, width))
+        out: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return out
 
 

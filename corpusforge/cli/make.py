@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from corpusforge.errors import UsageError
+
 from .options import answer, common, refuse, runner_options
 
 
@@ -22,6 +24,12 @@ from .options import answer, common, refuse, runner_options
     help="An earlier corpus, [name=]PATH: its documents win. Repeatable, the first is the best.",
 )
 @click.option("--plan", "only_plan", is_flag=True, help="Say what the run will take, and end.")
+@click.option(
+    "--assume-documents",
+    type=click.FloatRange(1),
+    metavar="N",
+    help="With --plan: what so many documents like the inputs would take.",
+)
 @runner_options
 @common
 def clean(
@@ -30,9 +38,12 @@ def clean(
     max_failed_share: float | None,
     against: tuple[str, ...],
     only_plan: bool,
+    assume_documents: float | None,
     runner: str,
     beam: tuple[str, ...],
     fresh: bool,
+    part: str | None,
+    finish: bool,
     spec_file: str | None,
     overrides: tuple[str, ...],
     workers: int | None,
@@ -49,8 +60,13 @@ def clean(
     from corpusforge import spec as specs
 
     spec = api.load_spec(specs.CleanSpec, spec_file, overrides)
+    if assume_documents and not only_plan:
+        raise UsageError("--assume-documents without --plan", remedy="add --plan")
     if only_plan:
-        answer(as_json, *api.plan_clean(inputs, spec, workers=workers, against=against))
+        found = api.plan_clean(
+            inputs, spec, workers=workers, against=against, assume_documents=assume_documents
+        )
+        answer(as_json, *found)
         return
     done = api.clean(
         inputs,
@@ -63,6 +79,8 @@ def clean(
         quiet=quiet,
         max_failed_share=max_failed_share,
         against=against,
+        part=part,
+        finish=finish,
     )
     n = done.counts
     answer(
@@ -90,6 +108,8 @@ def tokenize(
     runner: str,
     beam: tuple[str, ...],
     fresh: bool,
+    part: str | None,
+    finish: bool,
     spec_file: str | None,
     overrides: tuple[str, ...],
     workers: int | None,
@@ -116,6 +136,8 @@ def tokenize(
         beam=beam,
         fresh=fresh,
         quiet=quiet,
+        part=part,
+        finish=finish,
     )
     facts = done.facts
     ratio = facts["bytes"] / max(facts["tokens"], 1)
@@ -142,12 +164,14 @@ def tokenize(
 @click.argument("inputs", nargs=-1)
 @click.option("-o", "--output", default="run/model", show_default=True, help="Run folder.")
 @click.option("--steps", type=int, metavar="N", help="Optimizer steps.")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what memory it needs, and end.")
 @click.option("--fresh", is_flag=True, help="Start the output folder anew.")
 @common
 def train(
     inputs: tuple[str, ...],
     output: str,
     steps: int | None,
+    only_plan: bool,
     fresh: bool,
     spec_file: str | None,
     overrides: tuple[str, ...],
@@ -164,6 +188,9 @@ def train(
 
     flags = [f"run.steps={steps}"] if steps is not None else []
     spec = api.load_spec(specs.TrainSpec, spec_file, (*flags, *overrides))
+    if only_plan:
+        answer(as_json, *api.plan_train(inputs, spec))
+        return
     done = api.train(inputs, output, spec, workers=workers, fresh=fresh, quiet=quiet)
     facts = done.facts
     answer(

@@ -90,11 +90,28 @@ def runner_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--beam", multiple=True, metavar="KEY=VALUE", help="An option for the Beam runner."
     )
     @click.option("--fresh", is_flag=True, help="Start the output folder anew.")
+    @click.option("--part", metavar="I/N", help="Do the share I (from 0) of N processes.")
+    @click.option("--finish", is_flag=True, help="Close the run when all parts are done.")
     @functools.wraps(command)
     def wrapper(**values: Any) -> Any:
-        return command(**values)
+        from corpusforge.parts import Stopped
+
+        if values["part"] or values["finish"]:
+            _refuse_engine("--part" if values["part"] else "--finish", values)
+        try:
+            return command(**values)
+        except Stopped as stop:
+            answer(values["as_json"], {"part": values["part"], "stopped": str(stop)}, str(stop))
 
     return wrapper
+
+
+def _refuse_engine(flag: str, given: dict[str, Any]) -> None:
+    for other in ("beam", "workers"):
+        if given[other]:
+            raise UsageError(f"{flag} with --{other}", expected="a part is one process")
+    if given["runner"] != "direct":
+        raise UsageError(f"{flag} with --runner", expected="a part needs no runner")
 
 
 def answer(as_json: bool, values: dict[str, Any], text: str) -> None:

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-import fsspec
 import pyarrow as pa
 import pyarrow.ipc as ipc
 
@@ -29,6 +28,7 @@ from corpusforge.readers.inflate import (
 )
 from corpusforge.readers.source import Source
 from corpusforge.spec import Fields, Limits
+from corpusforge.storage import file_system, is_local
 
 MAGIC = b"ARROW1"
 STREAM = b"\xff\xff\xff\xff"  # what every message of a stream begins with
@@ -54,9 +54,8 @@ def rows(
 
 
 def _local(path: str) -> str | None:
-    fs, local = fsspec.core.url_to_fs(path)
-    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
-    return str(local) if protocol in ("file", "local") else None
+    fs, local = file_system(path)
+    return str(local) if is_local(fs) else None
 
 
 def _spool(source: Source, compression: str, held: IO[bytes], ratio: int) -> str | None:

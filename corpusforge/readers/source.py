@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import IO
 
-import fsspec
-
-from corpusforge.errors import InputError
+from corpusforge import storage
+from corpusforge.errors import InputError, RunError
 
 BLOCK = 1 << 20  # bytes fetched at once
 FEED = 1 << 15  # bytes handed to a decompressor at once; what it leaves over is copied
@@ -18,12 +17,14 @@ def open_file(path: str) -> IO[bytes]:
     Raises InputError where there is no such file or it may not be read.
     """
     try:
-        file: IO[bytes] = fsspec.open(path, "rb").open()
+        file = storage.open_read(path)
     except FileNotFoundError:
         raise InputError("no such file", file=path, remedy="check the path") from None
     except IsADirectoryError:
         raise InputError("is a folder, not a file", file=path) from None
-    except (OSError, ValueError, ImportError) as error:
+    except RunError as error:
+        raise InputError(error.what, file=path, remedy=error.remedy) from None
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot be opened: {error}", file=path) from None
     return file
 

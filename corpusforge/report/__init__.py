@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from corpusforge import manifest
+from corpusforge import lookup, manifest
 from corpusforge.errors import UsageError
+from corpusforge.manifest import Manifest
 from corpusforge.report import (
     clean,
     difference,
@@ -17,7 +18,8 @@ from corpusforge.report import (
     tokens,
     train,
 )
-from corpusforge.shard import join, write_bytes
+from corpusforge.report import eval as evaluation
+from corpusforge.shard import exists, join, write_bytes
 
 SECTIONS = {
     "clean": clean.sections,
@@ -25,6 +27,7 @@ SECTIONS = {
     "train": train.sections,
     "finetune": finetune.sections,
     "sweep": sweep.sections,
+    "eval": evaluation.sections,
 }
 
 
@@ -60,3 +63,11 @@ def compare(first: str, second: str) -> str:
     path = join(second, "difference.html")
     write_bytes(path, page.page(f"{names[0]} and {names[1]} · forge {kind}", parts).encode())
     return path
+
+
+def complete(root: str, run: Manifest) -> None:
+    """Write the report of a run that has none yet, and of a clean run what explain looks up."""
+    if run.kind == "clean":
+        lookup.write(root, run)
+    if not exists(root, "report.html"):
+        write(root)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +25,7 @@ from corpusforge.report.page import (
 from corpusforge.report.survey import Effect
 from corpusforge.shard import join as path_of
 from corpusforge.shard import read_batches
+from corpusforge.storage import open_read
 
 ALWAYS = ("words", "language_score")  # drawn even where no rule looks at them
 ADDRESS = ("offset", "ordinal")
@@ -36,7 +36,7 @@ def measured(root: str, run: Manifest) -> dict[str, Distribution]:
     """Return the distribution of every signal over the documents that have text, in one pass."""
     found: dict[str, Distribution] = {}
     for shard in run.in_folder("signals"):
-        with fsspec.open(path_of(root, shard.name), "rb") as file:
+        with open_read(path_of(root, shard.name)) as file:
             schema = pq.read_schema(file)
         names = [field.name for field in schema if _is_signal(field)]
         for batch in read_batches(root, shard.name, [*names, "candidate"]):

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import fsspec
 import numpy as np
 
 from corpusforge.manifest import Manifest
@@ -27,6 +26,7 @@ from corpusforge.report.page import (
 )
 from corpusforge.shard import exists
 from corpusforge.shard import join as path_of
+from corpusforge.storage import open_read
 
 METRICS, SPIKES = "metrics.jsonl", "spikes.jsonl"
 SOURCES = 8  # whose losses are drawn
@@ -82,9 +82,9 @@ def records(root: str, name: str = METRICS) -> Iterator[dict[str, Any]]:
     """Yield the whole lines of a file of the run."""
     if not exists(root, name):
         return
-    with fsspec.open(path_of(root, name), "rt", encoding="utf-8") as file:
+    with open_read(path_of(root, name)) as file:
         for line in file:
-            if line.endswith("\n"):  # a torn last line is none
+            if line.endswith(b"\n"):  # a torn last line is none
                 yield json.loads(line)
 
 

@@ -17,12 +17,13 @@ from .clean import (
     Transforms,
     Url,
 )
+from .eval import EvalSpec
 from .finetune import FinetuneSpec
 from .load import differences, digest, dump, load, parse, shipped
 from .model import MIB, Model
 from .sweep import Range, SweepSettings, SweepSpec, load_sweep
 from .tokens import TokenizeSpec
-from .train import DataSpec, LossSpec, ModelSpec, OptimSpec, RunSpec, TrainSpec
+from .train import DataSpec, LossSpec, ModelSpec, OptimSpec, ParallelSpec, RunSpec, TrainSpec
 
 __all__ = [
     "MIB",
@@ -30,6 +31,7 @@ __all__ = [
     "DataSpec",
     "Decontaminate",
     "Dedup",
+    "EvalSpec",
     "Extract",
     "Fields",
     "FinetuneSpec",
@@ -40,6 +42,7 @@ __all__ = [
     "ModelSpec",
     "OptimSpec",
     "Output",
+    "ParallelSpec",
     "Pii",
     "Plan",
     "Quality",

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from fsspec.core import open as open_path
 
+from corpusforge import storage
 from corpusforge.errors import RunError
 from corpusforge.plan import Unit
 from corpusforge.run import beat
@@ -109,7 +109,7 @@ def units_of(root: str) -> list[Unit]:
 
 def columns(root: str, unit: str) -> pa.Schema:
     """Return the schema of the signals that the run in ``root`` stored for a unit."""
-    with open_path(join(root, f"signals/{unit}.parquet"), "rb") as file:
+    with storage.open_read(join(root, f"signals/{unit}.parquet")) as file:
         return pq.read_schema(file)
 
 

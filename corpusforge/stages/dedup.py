@@ -18,19 +18,18 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge import dedup_index, numbered
+from corpusforge import dedup_index, dedup_plan, numbered, storage
 from corpusforge.dedup_index import Index
 from corpusforge.errors import RunError
 from corpusforge.external_sort import Sorter, between, read_sorted, write_sorted
 from corpusforge.kernels import dedup
-from corpusforge.kernels.dedup import EDGES, PAIRS, WIDTH
+from corpusforge.kernels.dedup import EDGES, PAIRS
 from corpusforge.numbered import SIGNALS
-from corpusforge.resolve import PAIR, Corpora, resolve
+from corpusforge.resolve import PAIR, ROWS, Corpora, resolve
 from corpusforge.schema import REMOVED
 from corpusforge.shard import (
     AtomicFile,
@@ -46,11 +45,8 @@ from corpusforge.spec import CleanSpec, Dedup
 from corpusforge.stages import paragraphs
 
 KINDS = ("exact", "near", "paragraphs")
-LEAST_RANGES = 4
 FILES = {"exact": ("exact", PAIRS), "near": ("edges", EDGES), "paragraphs": ("cut", PAIRS)}
 KEYS = {"exact": "exact", "near": "near", "paragraphs": "exact"}  # how they are packed
-PARAGRAPHS = 16  # of a document, about: measured on documentation pages
-MAP_ROWS = 1 << 14
 LAYOUT = "work/layout.json"
 COPIES = "work/copies.bin"
 FILE_ROWS = 1 << 16
@@ -81,6 +77,12 @@ def write_layout(root: str, plan: Layout) -> None:
     write_json(join(root, LAYOUT), asdict(plan))
 
 
+def has_layout(root: str, key: str) -> bool:
+    """Tell whether the layout of the dedup that ``key`` names is written."""
+    values = read_json(join(root, LAYOUT))
+    return isinstance(values, dict) and values["key"] == key
+
+
 @lru_cache(maxsize=1)
 def read_layout(root: str, key: str) -> Layout:
     """Read the layout of the dedup that ``key`` names."""
@@ -102,16 +104,8 @@ def layout(
     for name, rows in units:
         placed.append((name, first, rows))
         first += rows
-    sizes = {
-        "exact": WIDTH["exact"] if spec.dedup.exact != "none" else 0,
-        "near": spec.dedup.bands * WIDTH["near"] if spec.dedup.near != "none" else 0,
-        "paragraphs": PARAGRAPHS * WIDTH["exact"] if spec.dedup.paragraphs else 0,
-    }
-    ranges = {
-        kind: max(LEAST_RANGES, -(-first * size // spec.plan.range_bytes))
-        for kind, size in sizes.items()
-    }
-    crossing = (first - new) * max(sizes.values())
+    ranges = dedup_plan.ranges(spec, first)
+    crossing = (first - new) * max(dedup_plan.key_bytes(spec).values(), default=0)
     files = crossing > spec.plan.shuffle_bytes
     return Layout(tuple(placed), tuple(earlier), new, ranges, files, key)
 
@@ -124,12 +118,12 @@ def pack(
         gone = gone_of(root, unit, plan)
         tables = paragraphs.rows(root, unit, plan.first(unit)[0], gone, spec)
     else:
-        tables = _documents(root, kind, unit, spec.dedup, plan)
+        tables = _documents(root, kind, unit, spec, plan)
     blobs = (blob for table in tables for blob in dedup.pack(KEYS[kind], table, plan.ranges[kind]))
     if not plan.files:
         yield from blobs
         return
-    path = f"work/shuffle/{kind}-{unit}.blobs"
+    path = shuffle_file(kind, unit)
     file, places = AtomicFile(join(root, path)), []
     for number, blob in blobs:
         places.append((number, {"file": path, "offset": file.bytes, "length": len(blob)}))
@@ -139,23 +133,31 @@ def pack(
         yield number, json.dumps(place).encode()
 
 
+def shuffle_file(kind: str, unit: str) -> str:
+    """Name the file that the blobs of a unit lie in, where they do not cross themselves."""
+    return f"work/shuffle/{kind}-{unit}.blobs"
+
+
 def gone_of(root: str, unit: str, plan: Layout) -> pa.Array:
     """Return the ids of the documents of a unit that went as copies."""
     record = committed(root, "dedup", "removed", plan.key) or {}
     return removed_of(root, record["units"][unit]).column("id").combine_chunks()
 
 
-def _documents(root: str, kind: str, unit: str, spec: Dedup, plan: Layout) -> Iterator[pa.Table]:
+def _documents(
+    root: str, kind: str, unit: str, spec: CleanSpec, plan: Layout
+) -> Iterator[pa.Table]:
     """Yield the documents of a unit that take part, as ``kernels.dedup.pack`` takes them."""
     column = "exact" if kind == "exact" else "bands"
     columns = [*SIGNALS.values(), column, "candidate"]
     first, rows = plan.first(unit)
+    most = dedup_plan.packed_at_once(spec, kind)
     gone = np.zeros(rows, bool)
-    if kind == "near" and spec.exact != "none":
+    if kind == "near" and spec.dedup.exact != "none":
         gone[between(root, COPIES, PAIR, first, first + rows)["worse"] - first] = True
     for large in read_batches(root, f"signals/{unit}.parquet", columns):
-        for start in range(0, large.num_rows, MAP_ROWS):
-            batch = large.slice(start, MAP_ROWS)
+        for start in range(0, large.num_rows, most):
+            batch = large.slice(start, most)
             numbers = np.arange(first, first + batch.num_rows)
             takes_part = pc.and_(batch.column("candidate"), batch.column(column).is_valid())
             keep = pc.and_(takes_part, pa.array(~gone[: batch.num_rows]))
@@ -174,10 +176,8 @@ def _documents(root: str, kind: str, unit: str, spec: Dedup, plan: Layout) -> It
 def _opened(root: str, kind: str, blob: bytes) -> pa.Table:
     if blob[:1] == b"{":
         place = json.loads(blob)
-        fs, path = fsspec.core.url_to_fs(join(root, place["file"]))
-        with fs.open(path, "rb") as file:
-            file.seek(place["offset"])
-            blob = file.read(place["length"])
+        start = place["offset"]
+        blob = storage.read_bytes(join(root, place["file"]), start, start + place["length"])
     return dedup.unpack(KEYS[kind], blob)
 
 
@@ -284,9 +284,10 @@ def gather_paragraphs(root: str, plan: Layout) -> None:
 
 
 def removed_of(root: str, rows: Sequence[int]) -> pa.Table:
-    """Return the rows [first, end) of dedup/removed.arrow: those of a unit."""
-    parts, at = [REMOVED.empty_table()], 0
-    for batch in read_batches(root, "dedup/removed.arrow"):
+    """Return the rows [first, end) of dedup/removed.arrow: those of a unit. Reads their batches."""
+    parts, first = [REMOVED.empty_table()], rows[0] // ROWS
+    at = first * ROWS
+    for batch in read_batches(root, "dedup/removed.arrow", first=first):
         low, high = max(rows[0] - at, 0), min(rows[1] - at, batch.num_rows)
         if low < high:
             parts.append(pa.table(batch.slice(low, high - low).cast(REMOVED)))

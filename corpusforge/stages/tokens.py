@@ -24,6 +24,7 @@ from corpusforge.run import beat
 from corpusforge.schema import tokens_schema
 from corpusforge.shard import Shard, ShardWriter, commit, committed, join, read_batches, read_table
 from corpusforge.spec import TokenizeSpec
+from corpusforge.stages import key_of
 from corpusforge.tokenizer import Tokenizer
 from corpusforge.transform import alive, decide, put
 from corpusforge.transforms.encode import Encode
@@ -186,6 +187,11 @@ class TokenWriter:
         with ShardWriter(self.root, name, self.schema, compress=False) as writer:
             writer.write(pa.RecordBatch.from_arrays(columns, schema=self.schema))
             self.shards.append(writer.close())
+
+
+def encode_key(key: str, texts: Texts) -> str:
+    """What the token shards of a unit depend on: the tokenizer and the text."""
+    return key_of("encode", key, texts.fingerprint)
 
 
 def encode(root: str, texts: Texts, spec: TokenizeSpec, key: str) -> dict[str, Any]:

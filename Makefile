@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONSAFEPATH = 1
 
-.PHONY: demo test lint faults pure browser docs reference tour bench clean
+.PHONY: demo test lint faults engines parallel pure browser docs reference tour bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,8 +22,14 @@ lint: $(VENV)/.installed  ## formatter, linter, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-faults: $(VENV)/.installed  ## kill -9 of clean, tokenize and train, 20 times each; 100,000 hostile pages
+faults: $(VENV)/.installed  ## kill -9 of clean, tokenize, train and sweep, 20 times each; 100,000 hostile pages
 	FORGE_KILLS=20 FORGE_MUTANTS=100000 $(BIN)/pytest -m faults
+
+engines: $(VENV)/.installed  ## one content digest on other Beam runners; Dask's where its extra is there
+	$(BIN)/pytest -m engines
+
+parallel: $(VENV)/.installed  ## training across processes: the same model, killed ranks, other layouts
+	$(BIN)/pytest -m parallel
 
 pure: $(VENV)/.installed  ## the kernels' tests again as plain Python, without compilation
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest tests/kernels

@@ -1,7 +1,8 @@
-"""Fine-tuning and its predictions as Python calls; `corpusforge.api` has both."""
+"""Fine-tuning, its predictions and sweeps as Python calls; `corpusforge.api` has them all."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from corpusforge import spec as specs
@@ -46,3 +47,31 @@ def predict(run: str, data: str, output: str) -> dict[str, Any]:
     job = api.load_part("train.finetune.predict", run, data, output)
     found: dict[str, Any] = job.predict(run, data, output)
     return found
+
+
+def sweep_spec(file: str | None = None, overrides: Iterable[str] = ()) -> specs.SweepSpec:
+    """Read a sweep spec as ``load_spec`` reads others; its base is read too."""
+    from corpusforge import api
+
+    return specs.load_sweep(file, overrides, api._forge_toml().get("sweep", {}))
+
+
+def sweep(
+    inputs: Sequence[str],
+    output: str,
+    spec: specs.SweepSpec,
+    *,
+    workers: int | None = None,
+    fresh: bool = False,
+    quiet: bool = True,
+) -> Manifest:
+    """Train ``spec`` many times with fields drawn from its ranges; goes on where it was stopped.
+
+    ``workers`` takes the place of ``spec.sweep.workers``. The best spec is ``output/best.toml``.
+    """
+    from corpusforge import api
+
+    chosen = list(inputs) or spec.inputs or spec.train.inputs or ["run/tok"]
+    job = api.load_part("train.sweeps.run_sweep")
+    done: Manifest = job.run_sweep(chosen, output, spec, workers=workers, fresh=fresh, quiet=quiet)
+    return api._reported(output, done)

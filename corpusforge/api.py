@@ -18,6 +18,8 @@ from corpusforge import spec as specs
 from corpusforge import storage
 from corpusforge.adjust import finetune as finetune
 from corpusforge.adjust import predict as predict
+from corpusforge.adjust import sweep as sweep
+from corpusforge.adjust import sweep_spec as sweep_spec
 from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
 from corpusforge.parts import Part
 
@@ -50,7 +52,7 @@ def _forge_toml() -> dict[str, dict[str, Any]]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"not a TOML file: {error}", file="forge.toml") from None
-    known = (*TABLES, "beam")
+    known = (*TABLES, "sweep", "beam")
     for name, table in tables.items():
         if name not in known:
             raise SpecError(
@@ -71,8 +73,9 @@ def load_part(name: str, *local: str) -> Any:
     try:
         return importlib.import_module(f"corpusforge.{name}")
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] == "torch":
-            raise ExtraMissing("torch", "train") from None
+        package = (error.name or "").split(".")[0]
+        if package in ("torch", "optuna"):
+            raise ExtraMissing(package, "train") from None
         raise
 
 
@@ -118,17 +121,21 @@ def plan_clean(
     *,
     workers: int | None = None,
     against: Sequence[str] = (),
+    assume_documents: float | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """Return what a clean run will find and take, as values and as text; nothing is run."""
-    from corpusforge import dedup_plan, plan
+    """Return what a clean run will find and take, as values and as text; nothing is run.
+
+    With ``assume_documents``: of as many, like those of ``inputs``, or web archives without any.
+    """
+    from corpusforge import scale_plan
     from corpusforge.run import check_workers
 
     spec, count = spec or specs.CleanSpec(), check_workers(workers)
-    job = load_part("pipelines.clean_run")
-    units, earlier = job.prepared(list(inputs) or spec.inputs, spec, against)
-    found: dict[str, Any] = job.expected(spec, units, earlier)
-    text = f"{plan.estimate(units, count, spec.plan)}\n{dedup_plan.describe(spec, found)}"
-    return {"units": len(units), "bytes": sum(u.bytes for u in units), "dedup": found}, text
+    job, chosen = load_part("pipelines.clean_run"), list(inputs) or spec.inputs
+    units, earlier = [], []
+    if chosen or assume_documents is None:
+        units, earlier = job.prepared(chosen, spec, against)
+    return scale_plan.plan(units, spec, count, earlier, assume_documents)
 
 
 def index(run: str, output: str) -> dict[str, Any]:
@@ -153,9 +160,8 @@ def _engine(runner: str, workers: int | None, beam: Sequence[str]) -> Any:
     from corpusforge.run import check_workers
 
     count = check_workers(workers)
-    tables = _forge_toml()
-    given = (*[f"{key}={value}" for key, value in tables.get("beam", {}).items()], *beam)
-    return load_part("pipelines.engine").Engine(runner, count, given)
+    part, table = load_part("pipelines.engine"), _forge_toml().get("beam", {})
+    return part.Engine(runner, count, (*part.options.of_table(table), *beam))
 
 
 def tokenize(
@@ -360,10 +366,10 @@ def report(run: str, compare: Sequence[str] = ()) -> str:
 
 
 def kind(run: str) -> str:
-    """Return what a finished run is: clean, tokenize or train."""
+    """Return what a finished run is: clean, tokenize, train, finetune or sweep."""
     from corpusforge import manifest
 
-    return manifest.read(run, *TABLES).kind
+    return manifest.read(run, *TABLES, "sweep").kind
 
 
 def compare(first: str, second: str) -> str:

@@ -83,12 +83,17 @@ class Attribution:
         mine = np.asarray(batch.column("few").to_numpy(zero_copy_only=False), bool)
         batch = batch.filter(batch.column("few")).drop_columns(["few"])
         self.held += batch.num_rows
-        if self.most is None or self.held <= self.most:
+        if self.known:
             tables.append(pa.table(batch))
         else:
             self.passed.clear()
             self.alone.clear()
         return mine
+
+    @property
+    def known(self) -> bool:
+        """Tell whether the signatures of all documents that need them are held."""
+        return self.most is None or self.held <= self.most
 
     def candidates(self) -> pa.Table:
         """Return SIGNED of the held documents that fail nothing: deduplication compares them."""
@@ -96,7 +101,7 @@ class Attribution:
 
     def finish(self, removed: pa.Table, spec: Dedup) -> list[dict[str, Any]]:
         """Return the numbers of every rule; ``removed`` is REMOVED of ``candidates``."""
-        known = self.most is None or self.held <= self.most
+        known = self.known
         if known:
             self._leave_one_out(removed, spec)
         return [
@@ -157,7 +162,10 @@ def of_run(root: str, units: Sequence[str], spec: CleanSpec) -> list[dict[str, A
     found = empty(spec, MOST)
     for _, batch in judged(root, units, spec):
         found.add(batch)
-    return found.finish(read_table(root, "dedup/removed.arrow", REMOVED), spec.dedup)
+    removed = REMOVED.empty_table()
+    if found.known:
+        removed = read_table(root, "dedup/removed.arrow", REMOVED)
+    return found.finish(removed, spec.dedup)
 
 
 def judged(

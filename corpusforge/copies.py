@@ -49,27 +49,18 @@ def removed(documents: pa.Table, spec: Dedup) -> pa.Table:
 
 
 def _tables(kind: str, documents: pa.Table) -> list[pa.Table]:
-    return [pa.table(dedup.sorted_keys(kind, documents)[1])]
+    return [pa.table(dedup.sorted_keys(kind, documents, repeated=True)[1])]
 
 
 def groups(documents: pa.Table) -> npt.NDArray[np.int64]:
     """Return a number (rows,) for each of ``documents`` (SIGNED); those that share none are apart.
 
-    Documents that share an exact or a band key, directly or through others, have one number. What
-    deduplication decides in such a group depends on its documents alone.
+    Documents that share an exact or a band key, directly or through others, have one number, the
+    first row of theirs. What deduplication decides in such a group depends on its documents alone.
     """
-    keys, rows = _shared_keys(documents)
     labels = np.arange(len(documents), dtype=np.int64)
-    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else rows
-    lengths = np.diff(np.append(starts, len(keys)))
-    while len(keys):
-        least = np.repeat(np.minimum.reduceat(labels[rows], starts), lengths)
-        after = labels.copy()
-        np.minimum.at(after, rows, least)
-        after = after[after]  # a label is the number of a row of the group: jump to its label
-        if np.array_equal(after, labels):
-            break
-        labels = after
+    for keys, rows in _keys(documents):
+        shared_keys.join(keys, rows, shared_keys.slots(len(keys)), labels)
     return labels
 
 
@@ -117,13 +108,3 @@ def _keys(
     exact = np.flatnonzero(documents.column("exact").is_valid())
     high, low = halves(documents.column("exact").drop_null())
     return [(table.ravel(), np.repeat(banded, table.shape[1])), (high ^ low, exact)]
-
-
-def _shared_keys(documents: pa.Table) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Return the keys that more than one document has, sorted, and the row of each."""
-    keys, rows = (np.concatenate(parts) for parts in zip(*_keys(documents), strict=True))
-    order = np.argsort(keys)
-    keys, rows = keys[order], rows[order]
-    same = keys[1:] == keys[:-1]
-    shared = np.append(same, False) | np.append(False, same) if len(keys) else np.zeros(0, bool)
-    return keys[shared], rows[shared]

@@ -22,14 +22,50 @@ PAGE, TEXT, PACKED = 12_000, 1_800, 3
 PARENT = 1 << 20  # bytes that the parent needs at least, beside sorting
 
 
+LEAST_RANGES = 4
+PARAGRAPHS = 16  # of a document, about: measured on documentation pages
+
+
 def documents(units: Sequence[Unit]) -> int:
     """Guess how many documents the inputs hold."""
-    total = 0.0
+    return max(1, round(sum(count for count, _ in by_kind(units).values())))
+
+
+def by_kind(units: Sequence[Unit]) -> dict[str, tuple[float, int]]:
+    """Guess how many documents of the inputs are pages and texts: kind -> (documents, bytes)."""
+    found: dict[str, tuple[float, int]] = {}
     for piece in (piece for unit in units for piece in unit.pieces):
-        each = PAGE if piece.format == "warc" else TEXT
+        kind, each = ("page", PAGE) if piece.format == "warc" else ("text", TEXT)
         packed = piece.compression != "none" or piece.format in ("parquet", "arrow")
-        total += (piece.end - piece.start) / (each if packed else each * PACKED)
-    return max(1, round(total))
+        size = piece.end - piece.start
+        count, before = found.get(kind, (0.0, 0))
+        found[kind] = (count + size / (each if packed else each * PACKED), before + size)
+    return found
+
+
+def key_bytes(spec: CleanSpec) -> dict[str, int]:
+    """Return the bytes of a document that cross the shuffle, of each kind that is on."""
+    found = {}
+    if spec.dedup.exact != "none":
+        found["exact"] = WIDTH["exact"]
+    if spec.dedup.near != "none":
+        found["near"] = spec.dedup.bands * WIDTH["near"]
+    if spec.dedup.paragraphs:
+        found["paragraphs"] = PARAGRAPHS * WIDTH["exact"]
+    return found
+
+
+def ranges(spec: CleanSpec, count: int) -> dict[str, int]:
+    """Return how many ranges the keys of ``count`` documents are cut into, of each kind."""
+    sizes = key_bytes(spec).items()
+    return {
+        kind: max(LEAST_RANGES, -(-count * size // spec.plan.range_bytes)) for kind, size in sizes
+    }
+
+
+def packed_at_once(spec: CleanSpec, kind: str) -> int:
+    """Return how many documents a mapper packs at once: an eighth of what a reducer holds."""
+    return max(1, spec.plan.range_bytes // 8 // key_bytes(spec)[kind])
 
 
 def expected(spec: CleanSpec, count: int, earlier: int = 0) -> dict[str, Any]:

@@ -6,7 +6,8 @@ ForgeError
 ├── ExtraMissing      2  an optional package is not installed
 ├── InputError        3  an input that cannot be read as a whole
 ├── RunError          3  a run folder that cannot be used, or a run that could not finish
-│   └── WorkerDied    3  a worker process ended; the units without output are named
+│   ├── WorkerDied    3  a worker process ended; the units without output are named
+│   └── Diverged      3  a training whose loss is no number
 └── AccountingError   4  the run ended, but its sum or a checksum is off
 """
 
@@ -77,6 +78,10 @@ class RunError(ForgeError):
 
 class WorkerDied(RunError):
     """A worker process ended before its units were committed."""
+
+
+class Diverged(RunError):
+    """A training whose loss or gradient is not finite."""
 
 
 class AccountingError(ForgeError):

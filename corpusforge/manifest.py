@@ -28,6 +28,7 @@ VERSIONS_OF = (
     "tokenizers",
     "sentencepiece",
     "torch",
+    "optuna",
 )
 
 
@@ -35,7 +36,7 @@ VERSIONS_OF = (
 class Manifest:
     """A finished run: ``content`` is the digest of its rows, ``files`` that of its bytes."""
 
-    kind: str  # clean | tokenize | train
+    kind: str  # clean | tokenize | train | sweep
     content: str
     counts: dict[str, int]
     spec: dict[str, Any]

@@ -11,6 +11,7 @@ import json
 import os
 import posixpath
 import re
+import resource
 import tempfile
 import threading
 import time
@@ -31,14 +32,12 @@ from corpusforge.progress import progress, seen
 from corpusforge.shard import join, read_json, write_bytes
 
 WAIT = 10.0  # seconds to wait for others that take or renew a lock at this moment
+HOLDER = {"host", "pid", "start", "heartbeat"}  # keys of lock.json
 PARENT = "FORGE_PARENT"  # environment variable: pid:start time:file to live for
-KINDS = ("clean", "tokenize", "train", "finetune")
-BEGUN = (
-    "manifest.json",
-    "commits",
-    "checkpoints",
-    "tuning",
-)  # work that must not be mixed with another's
+KINDS = ("clean", "tokenize", "train", "finetune", "sweep")
+BEGUN = (  # work that must not be mixed with another's
+    *("manifest.json", "commits", "checkpoints", "tuning", "study.db"),
+)
 OURS = (  # all that forge writes into a run folder; nothing else in it is ever removed
     *BEGUN,
     *("plan.json", "report.html", "metrics.jsonl", "counts.parquet", "corpus", "dropped"),
@@ -46,6 +45,7 @@ OURS = (  # all that forge writes into a run folder; nothing else in it is ever 
     *("lookup", "difference.html", "log.jsonl", "spec.toml", "lock.json", "lease", "sweep"),
     "parts.json",
     *("head.safetensors", "adapter.safetensors", "task.json", "predictions.jsonl"),
+    *("study.db-journal", "trials", "trials.jsonl", "best.toml"),
 )
 TEMPORARY = re.compile(r"\.tmp(-\w+)?$")
 
@@ -127,12 +127,16 @@ class RunFolder:
     @contextmanager
     def stage(self, name: str, size: int = 0, units: int = 0, *, quiet: bool) -> Iterator[None]:
         """Show the progress of a stage of ``size`` input bytes meanwhile, and log its time."""
-        start = time.monotonic()
+        start, used = time.monotonic(), _cpu_seconds()
         with progress(self.root, name, size, units, quiet=quiet):
             yield
-        seconds = round(time.monotonic() - start, 3)
-        documents = seen(self.root, name).documents
-        self.log("stage", stage=name, seconds=seconds, documents=documents, bytes=size)
+        facts = {
+            "seconds": round(time.monotonic() - start, 3),
+            "cpu": round(_cpu_seconds() - used, 3),  # of this process and of workers that ended
+            "documents": seen(self.root, name).documents,
+            "bytes": size,
+        }
+        self.log("stage", stage=name, **facts)
 
     def once(self, done: Callable[[], bool], act: Callable[[], object]) -> None:
         """Do what is done once a run, if it is not done yet."""
@@ -273,7 +277,7 @@ class RunFolder:
     def _holder(self) -> dict[str, Any] | None:
         self.fs.invalidate_cache()  # other hosts write here
         values = read_json(self.file("lock.json"))
-        whole = isinstance(values, dict) and {"host", "pid", "start", "heartbeat"} <= values.keys()
+        whole = isinstance(values, dict) and values.keys() >= HOLDER
         return values if whole else None
 
     def _mine(self) -> bool:
@@ -332,6 +336,17 @@ class RunFolder:
                         self._lease.release()
                     elif self._mine():
                         self.fs.rm_file(join(self.path, "lock.json"))
+
+
+def in_use(root: str) -> bool:
+    """Tell whether a run that is alive holds the local folder ``root``."""
+    holder = read_json(join(root, "lock.json"))
+    return isinstance(holder, dict) and holder.keys() >= HOLDER and lives(holder)
+
+
+def _cpu_seconds() -> float:
+    both = (resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 @contextmanager

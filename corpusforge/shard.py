@@ -110,14 +110,19 @@ def json_lines(batch: pa.RecordBatch) -> Iterator[bytes]:
 
 
 def read_batches(
-    root: str, name: str, columns: Sequence[str] | None = None
+    root: str, name: str, columns: Sequence[str] | None = None, first: int = 0
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the record batches of a shard; Arrow files on a local disk are memory-mapped."""
+    """Yield the record batches of a shard; Arrow files on a local disk are memory-mapped.
+
+    Of an Arrow file the batches before ``first`` are not read.
+    """
     with storage.errors_of(join(root, name)):
-        yield from _batches(root, name, columns)
+        yield from _batches(root, name, columns, first)
 
 
-def _batches(root: str, name: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+def _batches(
+    root: str, name: str, columns: Sequence[str] | None, first: int
+) -> Iterator[pa.RecordBatch]:
     path = join(root, name)
     fs, plain = file_system(path)
     if name.endswith(".jsonl"):
@@ -135,7 +140,7 @@ def _batches(root: str, name: str, columns: Sequence[str] | None) -> Iterator[pa
             if -1 not in fields:
                 options = ipc.IpcReadOptions(included_fields=fields)
                 reader = ipc.open_file(source, options=options)
-        for index in range(reader.num_record_batches):
+        for index in range(first, reader.num_record_batches):
             batch = reader.get_batch(index)
             yield batch.select(list(columns)) if columns else batch
 

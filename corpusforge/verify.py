@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpusforge import ledger, manifest
+from corpusforge import ledger, manifest, trials
 from corpusforge.errors import AccountingError
 from corpusforge.kernels import digest
 from corpusforge.manifest import Manifest
@@ -17,7 +17,7 @@ def verify(root: str) -> dict[str, Any]:
 
     Raises AccountingError (exit code 4) for the first thing that is off.
     """
-    run = manifest.read(root, "clean", "tokenize", "train", "finetune")
+    run = manifest.read(root, "clean", "tokenize", "train", "finetune", "sweep")
     for shard in run.shards:
         size, sha256 = file_sha256(root, shard.name)
         if size < 0:
@@ -33,8 +33,7 @@ def verify(root: str) -> dict[str, Any]:
         raise AccountingError(
             f"files digest {run.files[:12]}…", file=root, expected=run.recorded_files, remedy=REDO
         )
-    kinds = {"clean": _clean, "tokenize": _tokenize, "train": _train, "finetune": _train}
-    content = kinds[run.kind](root, run)
+    content = CONTENT[run.kind](root, run)
     if content != run.content:
         raise AccountingError(
             f"content digest {content[:12]}…", file=root, expected=run.content, remedy=REDO
@@ -85,3 +84,32 @@ def _tokenize(root: str, run: Manifest) -> str:
 def _train(root: str, run: Manifest) -> str:
     checkpoint = run.facts["checkpoint"]
     return manifest.content_of_files(run.in_folder(checkpoint))
+
+
+def _sweep(root: str, run: Manifest) -> str:
+    """Every trial counts once: complete (kept), pruned (dropped) or failed."""
+    found = trials.read(root)
+    states = [trial["state"] for trial in found]
+    names = {"kept": "complete", "dropped": "pruned", "failed": "failed"}
+    total = {name: states.count(state) for name, state in names.items()}
+    ledger.balance(run.counts["in"], {"in": len(found), **total})
+    ranked = trials.ranked(found, run.facts["maximize"])
+    best = ranked[0]["number"] if ranked else None
+    numbers = [trial["number"] for trial in found]
+    if (numbers, best) != (list(range(len(found))), run.facts["best"]):
+        raise AccountingError(
+            f"trials {numbers[:20]}, the best {best}",
+            file=f"{root}/{trials.NAME}",
+            expected=f"0 to {len(found) - 1}, the best {run.facts['best']}",
+            remedy=REDO,
+        )
+    return manifest.content_of_files(run.shards)
+
+
+CONTENT = {
+    "clean": _clean,
+    "tokenize": _tokenize,
+    "train": _train,
+    "finetune": _train,
+    "sweep": _sweep,
+}

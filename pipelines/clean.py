@@ -14,7 +14,8 @@ from corpusforge.stages import clean as stages
 from corpusforge.stages import dedup as dedups
 from corpusforge.stages import recipe
 
-from .engine import Engine, run
+from . import references
+from .engine import Engine, run, seen_anywhere
 
 Settling = tuple[str, str, Sequence[int], Sequence[int]]
 
@@ -72,13 +73,13 @@ class Settle(beam.DoFn):
 
 def documents(engine: Engine, root: str, units: Sequence[Unit], spec: CleanSpec) -> None:
     """Run the documents stage over ``units``, large ones first."""
+    root = seen_anywhere(root)
     values = [unit.to_json() for unit in largest_first(units)]
 
     def build(pipeline: beam.Pipeline) -> object:
         return (
             pipeline
-            | "units" >> beam.Create(values)
-            | "spread" >> beam.Reshuffle()
+            | references.of(root, "documents", values)
             | "documents" >> beam.ParDo(Documents(root, spec.model_dump(mode="json")))
         )
 
@@ -93,12 +94,12 @@ def dedup(
     engine: Engine, root: str, kind: str, units: Sequence[str], spec: CleanSpec, key: str, size: int
 ) -> None:
     """Run one dedup shuffle, a kind of ``stages.dedup.KINDS``, over ``units``."""
+    root = seen_anywhere(root)
 
     def build(pipeline: beam.Pipeline) -> object:
         return (
             pipeline
-            | "units" >> beam.Create(["", *units])
-            | "spread" >> beam.Reshuffle()
+            | references.of(root, kind, ["", *units])
             | "pack" >> beam.ParDo(Pack(root, kind, spec.model_dump(mode="json"), key))
             | "by range" >> beam.GroupByKey()
             | "reduce" >> beam.ParDo(Reduce(root, kind, key))
@@ -115,12 +116,12 @@ def settle(
     size: int,
 ) -> None:
     """Run the settle stage over (unit, key, its rows of removed, its numbers)."""
+    root = seen_anywhere(root)
 
     def build(pipeline: beam.Pipeline) -> object:
         return (
             pipeline
-            | "units" >> beam.Create(list(units))
-            | "spread" >> beam.Reshuffle()
+            | references.of(root, "settle", units)
             | "settle" >> beam.ParDo(Settle(root, spec.model_dump(mode="json")))
         )
 

@@ -54,6 +54,7 @@ def clean(
     against: Sequence[str] = (),
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.clean``."""
+    engine.check(output, inputs)
     units, earlier = prepared(inputs, spec, against)
     spec = spec.model_copy(update={"inputs": []})  # paths are not part of what a run is
     with _folder(output, spec, engine, fresh) as run:
@@ -206,6 +207,8 @@ def _stages(
         print(line, file=sys.stderr)
     counts = ledger.add([record["counts"] for record in settled])
     ledger.balance(sum(record["rows"] for record in read), counts)
+    with run.stage("attribution", quiet=quiet):
+        rules = attribution.of_run(root, names, spec)
     folders = ("corpus", "dropped", "ledger")
     shards = [s for folder in folders for record in settled for s in shards_of(record, folder)]
     done = manifest.Manifest(
@@ -220,7 +223,7 @@ def _stages(
         facts={
             "inputs": _key(units, spec, made, earlier),
             "dedup": removals,
-            "attribution": attribution.of_run(root, names, spec),
+            "attribution": rules,
             **recipe.facts(spec),
         },
     )
@@ -275,18 +278,21 @@ def _dedup(
         dedups.write_layout(root, dedups.layout(rows, opened(), spec, key))
 
     if not (done("removed") and done(last)):
-        with run.stage("dedup", quiet=quiet):
-            run.once(lambda: dedups.has_layout(root, key), lay)
-            plan = dedups.read_layout(root, key)
-            if spec.dedup.exact != "none":
+        run.once(lambda: dedups.has_layout(root, key), lay)
+        plan = dedups.read_layout(root, key)
+        if spec.dedup.exact != "none":
+            with run.stage("exact", quiet=quiet):
                 jobs.dedup(engine, root, "exact", names, spec, key, size)
                 run.once(lambda: done("copies"), lambda: dedups.gather_copies(root, plan))
-            if spec.dedup.near != "none":
+        if spec.dedup.near != "none":
+            with run.stage("near", quiet=quiet):
                 jobs.dedup(engine, root, "near", names, spec, key, size)
+        with run.stage("resolve", quiet=quiet):
             run.once(
                 lambda: done("removed"), lambda: dedups.decide(root, spec.dedup, plan, opened())
             )
-            if spec.dedup.paragraphs:
+        if spec.dedup.paragraphs:
+            with run.stage("cut", quiet=quiet):
                 jobs.dedup(engine, root, "paragraphs", names, spec, key, size)
                 run.once(lambda: done("cut"), lambda: dedups.gather_paragraphs(root, plan))
     return _record(root, "dedup", "removed", key)

@@ -1,11 +1,12 @@
 """Which Beam runner runs a graph, with which options, and what its failures mean to a user.
 
 The local engine is FnApiRunner by its own name: the name DirectRunner may pick Prism, which is
-fetched from the network. Graphs are linear, with one leaf: the shapes that every runner gets right.
+fetched from the network. Graphs are of the shapes that every runner gets right (graph_check.py).
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import queue
@@ -19,13 +20,22 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from corpusforge.errors import ForgeError, RunError, UsageError, WorkerDied, nearest
+from corpusforge.errors import ExtraMissing, ForgeError, RunError, UsageError, WorkerDied, nearest
 from corpusforge.run import living_parent
+
+from . import dataflow, graph_check, options
 
 SMALL = 64 << 20  # input bytes below which one process is faster than starting workers
 LOCAL = ("direct", "DirectRunner")
-MODES = ("in_memory", "multi_processing")
-RUNNERS = (*LOCAL, "DataflowRunner", "FlinkRunner", "PortableRunner", "PrismRunner", "SparkRunner")
+MODE, MODES = "direct_running_mode", ("in_memory", "multi_processing")
+DASK = "DaskRunner"
+DASK_CUT = "dask_partition_size=1"  # Dask's own default puts 128 references into one task
+DASK_CUTS = ("dask_partition_size=", "dask_npartitions=")
+CLOSED = (*LOCAL, DASK, dataflow.RUNNER)  # others may have options that Beam does not know
+RUNNERS = (
+    *(*LOCAL, DASK, dataflow.RUNNER),
+    *("FlinkRunner", "PortableRunner", "PrismRunner", "SparkRunner"),
+)
 WAITS_FOR_WORKER = "run_worker"  # Beam's name for the thread that waits for a worker's end
 DIED = "Channel closed"  # Beam's words for a connection that a worker left
 
@@ -42,31 +52,57 @@ class Engine:
         """Refuse what is wrong before a folder is touched."""
         if self.runner in LOCAL:
             self.mode(0)
+        elif self.runner == DASK:
+            self._remote()
         elif "." not in self.runner and self.runner not in RUNNERS:
             raise UsageError(f"--runner {self.runner}", remedy=nearest(self.runner, RUNNERS))
+        _ = self.flags
 
     def mode(self, input_bytes: int) -> str:
         """Return how a local job over ``input_bytes`` runs; '' for a runner that is not local."""
         if self.runner not in LOCAL:
             return ""
         small = input_bytes < SMALL or self.workers == 1
-        mode = self._given.get("direct_running_mode", MODES[0] if small else MODES[1])
+        mode = self._given.get(MODE, MODES[0] if small else MODES[1])
         if mode not in MODES:
-            raise UsageError(f"--beam direct_running_mode={mode}", remedy=nearest(mode, MODES))
+            raise UsageError(f"--beam {MODE}={mode}", remedy=nearest(mode, MODES))
         return mode
 
     def pipeline(self, mode: str) -> beam.Pipeline:
         """Return an empty pipeline that runs in ``mode``."""
-        flags = [f"--{k}={v}" for k, v in self._given.items() if k != "direct_running_mode"]
         if not mode:
-            return beam.Pipeline(runner=self.runner, options=PipelineOptions(flags))
+            return beam.Pipeline(runner=self._remote(), options=PipelineOptions(self.flags))
         workers = self.workers if mode == MODES[1] else 1
-        options = PipelineOptions([*flags, f"--direct_num_workers={workers}"])
-        return beam.Pipeline(runner=_local_runner(mode), options=options)
+        flags = [*self.flags, f"--direct_num_workers={workers}"]
+        return beam.Pipeline(runner=_local_runner(mode), options=PipelineOptions(flags))
+
+    def check(self, output: str, inputs: Sequence[str]) -> None:
+        """Refuse a cloud job that lacks something, before anything is read."""
+        if self.runner == dataflow.RUNNER:
+            dataflow.check(self._given, output, inputs)
+
+    @property
+    def flags(self) -> list[str]:
+        """Options as Beam's flags: our defaults for the runner, over them those given."""
+        given = [o for o in self.options if options.split(o)[0] != MODE]
+        if self.runner == dataflow.RUNNER:
+            given = [*dataflow.DEFAULTS, *given]
+        if self.runner == DASK and not any(o.startswith(DASK_CUTS) for o in given):
+            given = [DASK_CUT, *given]
+        return options.flags(given, closed=self.runner in CLOSED)
+
+    def _remote(self) -> Any:
+        if self.runner != DASK:
+            return self.runner
+        if importlib.util.find_spec("distributed") is None:
+            raise ExtraMissing("dask", "dask")
+        from apache_beam.runners.dask.dask_runner import DaskRunner
+
+        return DaskRunner()
 
     @property
     def _given(self) -> dict[str, str]:
-        return dict(_split(option) for option in self.options)
+        return dict(options.split(option) for option in self.options)
 
 
 def _local_runner(mode: str) -> Any:
@@ -81,11 +117,9 @@ def _local_runner(mode: str) -> Any:
     return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command_string=command))
 
 
-def _split(option: str) -> tuple[str, str]:
-    key, separator, value = option.partition("=")
-    if not separator:
-        raise UsageError(f"--beam {option}", expected="key=value")
-    return key.lstrip("-"), value
+def seen_anywhere(path: str) -> str:
+    """Return a path that means the same in every process: those of others run in other folders."""
+    return path if "://" in path else os.path.abspath(path)  # noqa: PTH100 (roots are strings)
 
 
 def run(
@@ -105,6 +139,7 @@ def run(
         mode = engine.mode(input_bytes)
         pipeline = engine.pipeline(mode)
         build(pipeline)
+        graph_check.check(pipeline)
         if mode == MODES[1]:
             _watched(pipeline)
         else:

@@ -12,7 +12,8 @@ from corpusforge.spec import TokenizeSpec
 from corpusforge.stages import tokens as stages
 from corpusforge.stages.tokens import Texts, encode_key
 
-from .engine import Engine, run
+from . import references
+from .engine import Engine, run, seen_anywhere
 
 
 class Count(beam.DoFn):
@@ -56,18 +57,19 @@ class Encode(beam.DoFn):
 
 def elements(units: Sequence[Texts]) -> list[dict[str, Any]]:
     """Return what crosses to the workers, large units first, as in ``plan.largest_first``."""
-    return [u.to_json() for u in sorted(units, key=lambda unit: (-unit.bytes, unit.name))]
+    ordered = sorted(units, key=lambda unit: (-unit.bytes, unit.name))
+    return [{**u.to_json(), "root": u.root and seen_anywhere(u.root)} for u in ordered]
 
 
 def count(engine: Engine, root: str, units: Sequence[Texts], spec: TokenizeSpec, key: str) -> None:
     """Run the count stage."""
+    root = seen_anywhere(root)
     values = [{}, *elements(units)]
 
     def build(pipeline: beam.Pipeline) -> object:
         return (
             pipeline
-            | "units" >> beam.Create(values)
-            | "spread" >> beam.Reshuffle()
+            | references.of(root, "count", values)
             | "count" >> beam.ParDo(Count(root, spec.model_dump(mode="json"), key))
             | "by range" >> beam.GroupByKey()
             | "sum" >> beam.ParDo(Sum(root, key))
@@ -78,13 +80,13 @@ def count(engine: Engine, root: str, units: Sequence[Texts], spec: TokenizeSpec,
 
 def encode(engine: Engine, root: str, units: Sequence[Texts], spec: TokenizeSpec, key: str) -> None:
     """Run the encode stage."""
+    root = seen_anywhere(root)
     values = elements(units)
 
     def build(pipeline: beam.Pipeline) -> object:
         return (
             pipeline
-            | "units" >> beam.Create(values)
-            | "spread" >> beam.Reshuffle()
+            | references.of(root, "encode", values)
             | "encode" >> beam.ParDo(Encode(root, spec.model_dump(mode="json"), key))
         )
 

@@ -72,6 +72,7 @@ def tokenize(
     quiet: bool,
 ) -> manifest.Manifest:
     """Run all stages in ``output``; see ``corpusforge.api.tokenize``."""
+    engine.check(output, inputs)
     sweep.check(spec)
     units, parents = texts_of(inputs, spec)
     given = Tokenizer.load(tokenizer) if tokenizer else None

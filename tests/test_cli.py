@@ -257,10 +257,19 @@ def test_the_flags_stay_few():
     common = {"spec_file", "overrides", "workers", "as_json", "quiet"}
     engine = {"runner", "beam", "fresh", "part", "finish"}
     want = {
-        "clean": {"inputs", "output", "max_failed_share", "against", "only_plan"} | engine,
+        "clean": {
+            "inputs",
+            "output",
+            "max_failed_share",
+            "against",
+            "only_plan",
+            "assume_documents",
+        }
+        | engine,
         "tokenize": {"inputs", "output", "algo", "vocab_size", "tokenizer"} | engine,
         "train": {"inputs", "output", "steps", "fresh"},
         "finetune": {"model", "data", "output", "task", "predict", "fresh"},
+        "sweep": {"spec", "inputs", "output", "fresh"},
         "explain": {"run", "document", "step", "spikes", "html"},
         "replay": {"run", "output", "limit", "changes", "fresh"},
         "classify train": {"good", "bad", "output", "keep"},

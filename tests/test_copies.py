@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusforge.copies import SIGNED, groups
@@ -29,6 +29,7 @@ def connected(rows):
     return found
 
 
+@settings(deadline=None)
 @given(DOCUMENTS)
 def test_documents_that_share_a_key_are_of_one_group(drawn):
     """Directly or through others; others are apart."""

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("tutorial.md", "recipes.md", "finetuning.md")),
+    *(ROOT / "docs" / name for name in ("tutorial.md", "recipes.md", "finetuning.md", "sweeps.md")),
 ]
 BLOCK = re.compile(r"^```\w*\n(\$ .*?)^```$", re.M | re.S)
 LINES = 16  # shown of what a command prints, when it is written anew
@@ -30,10 +30,17 @@ def commands(block):
     parts = re.split(r"^\$ ", block, flags=re.M)[1:]
     for part in parts:
         command, _, printed = part.partition("\n")
-        while command.endswith("\\") or command.count('"') % 2:  # the command goes on
+        while unfinished(command):
             more, _, printed = printed.partition("\n")
             command = f"{command}\n{more}"
         yield command, printed
+
+
+def unfinished(command):
+    """Whether a command goes on in the next line."""
+    if "<<'END'" in command:
+        return not command.endswith("\nEND")
+    return command.endswith("\\") or command.count('"') % 2
 
 
 def run(command, folder):

@@ -15,7 +15,7 @@ KERNEL_LIBRARIES = {
     *("numpy", "numba", "pyarrow", "selectolax", "resiliparse", "trafilatura"),
     *("xxhash", "fasttext", "datasketch", "spacy"),
 }
-TRAIN_PARTS = {"spec", "schema", "manifest", "tokenizer", "loader", "errors", "run"}
+TRAIN_PARTS = {"spec", "schema", "manifest", "tokenizer", "loader", "errors", "run", "trials"}
 
 
 def imports(path: Path) -> set[str]:

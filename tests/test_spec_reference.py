@@ -7,7 +7,7 @@ import ast
 import inspect
 from pathlib import Path
 
-from corpusforge.spec import CleanSpec, FinetuneSpec, TokenizeSpec, TrainSpec
+from corpusforge.spec import CleanSpec, FinetuneSpec, SweepSpec, TokenizeSpec, TrainSpec
 from corpusforge.spec.model import Model
 
 PAGE = Path(__file__).parent.parent / "docs/spec.md"
@@ -15,8 +15,8 @@ HEAD = """# Settings
 
 Every key of the specs; written by `tests/test_spec_reference.py` from the code. A key is set
 by `--set KEY=VALUE`, in a TOML file (`--spec FILE`), or in the tables `[clean]`, `[tokenize]`,
-`[train]` and `[finetune]` of the folder's `forge.toml`; an unknown one is refused with the nearest
-name.
+`[train]`, `[finetune]` and `[sweep]` of the folder's `forge.toml`; an unknown one is refused with
+the nearest name.
 """
 
 
@@ -43,6 +43,9 @@ def fields(kind, prefix=""):
     told = comments(kind)
     for name, field in kind.model_fields.items():
         inner = field.annotation
+        if inner is TrainSpec:
+            yield [f"`{name}`", "`TrainSpec`", "as of the base", "every key of forge train"]
+            continue
         if isinstance(inner, type) and issubclass(inner, Model):
             yield from fields(inner, f"{prefix}{name}.")
             continue
@@ -69,6 +72,7 @@ def reference():
     parts = [HEAD]
     kinds = {
         "clean": CleanSpec, "tokenize": TokenizeSpec, "train": TrainSpec, "finetune": FinetuneSpec,
+        "sweep": SweepSpec,
     }  # fmt: skip
     for name, kind in kinds.items():
         rows = ["| key | is | default | |", "|---|---|---|---|"]
@@ -87,13 +91,13 @@ def test_every_key_of_the_specs_is_listed():
 
     def keys(table, prefix=""):
         for name, value in table.items():
-            if isinstance(value, dict) and value and prefix + name != "rules":
+            if isinstance(value, dict) and value and prefix + name not in ("rules", "train"):
                 yield from keys(value, f"{prefix}{name}.")
             else:
                 yield prefix + name
 
     page = reference()
-    for kind in (CleanSpec, TokenizeSpec, TrainSpec, FinetuneSpec):
+    for kind in (CleanSpec, TokenizeSpec, TrainSpec, FinetuneSpec, SweepSpec):
         for key in keys(kind().model_dump()):
             assert f"`{key}`" in page, key
 

@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from corpusforge.errors import RunError
+
+from . import safetensors_stream
+from .safetensors_stream import Entry
 
 FOLDER = "checkpoints"
 FILES = ("model.safetensors", "optim.safetensors", "state.json")
@@ -53,8 +56,8 @@ class Checkpoint:
 def save(
     root: Path,
     step: int,
-    model: Mapping[str, Tensor],
-    optimizer: Mapping[str, Tensor],
+    model: Mapping[str, Tensor | Entry],
+    optimizer: Mapping[str, Tensor | Entry],
     state: Mapping[str, Any],
     *,
     keep: int,
@@ -65,12 +68,12 @@ def save(
     That of step ``best`` stays too.
     """
     folder = root / FOLDER
-    path = folder / f"step-{step:06d}"
+    path = at(root, step).path
     temporary = folder / f"{path.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file(_plain(model), temporary / "model.safetensors")
-    save_file(_plain(optimizer), temporary / "optim.safetensors")
+    for name, tensors in zip(FILES, (model, optimizer), strict=False):
+        safetensors_stream.write(temporary / name, _entries(tensors))
     _write_json(temporary / "state.json", state)
     _write_json(temporary / "manifest.json", {name: _seal(temporary / name) for name in FILES})
     _sync(temporary)
@@ -81,6 +84,11 @@ def save(
         if old.name != f"step-{best or 0:06d}":
             shutil.rmtree(old)
     return Checkpoint(path, step)
+
+
+def at(root: Path, step: int) -> Checkpoint:
+    """Return the checkpoint of ``step``, of which it is known that it verifies."""
+    return Checkpoint(root / FOLDER / f"step-{step:06d}", step)
 
 
 def newest(root: Path) -> tuple[Checkpoint | None, list[str]]:
@@ -136,8 +144,11 @@ def _problem(path: Path) -> str | None:
     return None
 
 
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+def _entries(tensors: Mapping[str, Tensor | Entry]) -> dict[str, Entry]:
+    return {
+        name: tensor if isinstance(tensor, Entry) else Entry.of(tensor)
+        for name, tensor in tensors.items()
+    }
 
 
 def _write_json(path: Path, values: Any) -> None:

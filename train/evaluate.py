@@ -24,12 +24,13 @@ def heldout_loader(
     spec: TrainSpec,
     plan_folder: str | None = None,
     around: tuple[int, int] = (0, 0),
+    slices: int = 0,
 ) -> TokenLoader:
     """Rows of the held-out documents, in batches of the size that training computes at once."""
     return TokenLoader.open(
         folders,
         sequence=spec.data.sequence,
-        batch=spec.run.batch // spec.run.accumulate,
+        batch=spec.run.batch // (slices or spec.run.accumulate),
         seed=spec.data.seed,
         packing=spec.data.packing,
         split="heldout",

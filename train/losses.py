@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .classes import EVERY, Classes
+
 IGNORE = -100  # a target that counts nowhere
 CHUNK = 512  # rows of logits at a time
 
@@ -24,6 +26,7 @@ def cross_entropy(
     focal: float = 0.0,
     z_loss: float = 0.0,
     chunk: int = CHUNK,
+    classes: Classes = EVERY,
 ) -> tuple[Tensor, Tensor]:
     """Sum of the cross entropy of ``hidden @ weight.T`` over the targets that are not IGNORE.
 
@@ -35,6 +38,7 @@ def cross_entropy(
         smoothing: share of the target spread over the vocabulary (Szegedy et al. 2016).
         focal: gamma of (1 - p)^gamma, which scales the target's own term (Lin et al. 2017).
         z_loss: weight of the squared log of the softmax's denominator (Chowdhery et al. 2022).
+        classes: which of the V are here.
 
     Returns:
         The sum (float32 scalar, differentiable) and the negative log-likelihoods of the targets,
@@ -48,6 +52,7 @@ def cross_entropy(
         focal,
         z_loss,
         chunk,
+        classes,
     )
     return total, nll.view(targets.shape)
 
@@ -65,6 +70,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         focal: float,
         z_loss: float,
         chunk: int,
+        classes: Classes,
     ) -> tuple[Tensor, Tensor]:
         device = hidden.device.type
         dtype = hidden.dtype
@@ -84,14 +90,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             for start in range(0, len(t), chunk):
                 part = slice(start, start + chunk)
                 logits = (h[part] @ w.t()).float()
-                log_z = logits.logsumexp(1) if z_loss else None
-                log_p = torch.log_softmax(logits, dim=1)
-                picked = t[part, None]
-                losses = log_p.gather(1, picked).squeeze(1).neg_()
+                log_z = classes.log_z(logits) if z_loss else None
+                log_p = classes.log_softmax(logits)
+                losses = classes.picked(log_p, t[part]).neg_()
                 nll[part] = losses
                 own, pull = _focal(losses, focal) if focal else (losses, torch.ones_like(losses))
                 if smoothing:
-                    total += ((1 - smoothing) * own - smoothing * log_p.mean(1)).sum()
+                    total += ((1 - smoothing) * own - smoothing * classes.mean(log_p)).sum()
                 else:
                     total += own.sum()
                 if log_z is not None:
@@ -108,8 +113,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                         scale = scale + 2 * z_loss * log_z
                     slope *= scale[:, None]
                 if smoothing:
-                    slope -= smoothing / weight.shape[0]
-                slope.scatter_add_(1, picked, -pull[:, None])
+                    slope -= smoothing / classes.count(weight)
+                classes.add_at(slope, t[part], -pull)
                 slope = slope.to(dtype)
                 if grad_hidden is not None:
                     torch.mm(slope, w, out=grad_hidden[part])
@@ -118,6 +123,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                         grad_weight.addmm_(slope.t(), h[part])
                     else:
                         grad_weight += slope.t() @ h[part]
+        if grad_hidden is not None:
+            grad_hidden = classes.added(grad_hidden)
         if grad_hidden is not None and not every:
             grad_hidden = torch.zeros_like(hidden, dtype=dtype).index_copy_(0, kept, grad_hidden)
         if not every:
@@ -128,16 +135,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return total, nll
 
     @staticmethod
-    def backward(
-        ctx: Any, grad_total: Tensor, _: Tensor
-    ) -> tuple[Tensor | None, Tensor | None, None, None, None, None, None]:
+    def backward(ctx: Any, grad_total: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         grad_hidden, grad_weight = ctx.saved_tensors
         hidden_dtype, weight_dtype = ctx.dtypes
         if grad_hidden is not None:
             grad_hidden = (grad_hidden * grad_total).to(hidden_dtype)
         if grad_weight is not None:
             grad_weight = (grad_weight * grad_total).to(weight_dtype)
-        return grad_hidden, grad_weight, None, None, None, None, None
+        return grad_hidden, grad_weight, None, None, None, None, None, None
 
 
 def _focal(losses: Tensor, gamma: float) -> tuple[Tensor, Tensor]:

@@ -36,6 +36,19 @@ class Metrics:
         self._file.close()
 
 
+class NoMetrics:
+    """The metrics of a process that writes none."""
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add nothing."""
+
+    def sync(self) -> None:
+        """Promise nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
 def read(root: Path, name: str = NAME) -> list[dict[str, Any]]:
     """Return the lines of a run's file in step order, up to the first one that a crash tore."""
     path = root / name

@@ -13,6 +13,7 @@ objective decides, and no objective is named here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -269,6 +270,7 @@ class Attention(nn.Module):
         self.value = nn.Linear(spec.width, self.kv_heads * self.size, bias=spec.bias)
         self.out = nn.Linear(spec.width, spec.width, bias=spec.bias)
         self.drop = spec.dropout
+        self.draws: Callable[[], AbstractContextManager[None]] = nullcontext  # for the dropout
 
     def forward(
         self,
@@ -281,7 +283,7 @@ class Attention(nn.Module):
         memory: Tensor | None = None,
     ) -> Tensor:
         """x [B, S, D] -> [B, S, D]; keys and values are of ``memory`` [B, R, D] if it is given."""
-        rows, length, width = x.shape
+        rows, length, _ = x.shape
         read = x if memory is None else memory
         q = self.query(x).view(rows, length, self.heads, self.size).transpose(1, 2)
         k = self.key(read).view(rows, -1, self.kv_heads, self.size).transpose(1, 2)
@@ -294,15 +296,16 @@ class Attention(nn.Module):
             # enable_gqa falls back to the unfused kernel on CPU; a copy of the heads does not
             groups = self.heads // self.kv_heads
             k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-        y = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=mask,
-            dropout_p=self.drop if self.training else 0.0,
-            is_causal=causal and length > 1,
-        )
-        out: Tensor = self.out(y.transpose(1, 2).reshape(rows, length, width))
+        with self.draws():
+            y = F.scaled_dot_product_attention(
+                q,
+                k,
+                v,
+                attn_mask=mask,
+                dropout_p=self.drop if self.training else 0.0,
+                is_causal=causal and length > 1,
+            )
+        out: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return out
 
 

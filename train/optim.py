@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,14 @@ from corpusforge.spec import OptimSpec
 
 def build(model: nn.Module, spec: OptimSpec) -> Optimizer:
     """Optimizer over all parameters: matrices decay, norms and biases do not."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    return over([(p, p.dim() >= 2) for p in model.parameters() if p.requires_grad], spec)
+
+
+def over(parameters: Sequence[tuple[nn.Parameter, bool]], spec: OptimSpec) -> Optimizer:
+    """Optimizer over parameters, of each of which it is said whether it decays."""
     groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": spec.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+        {"params": [p for p, decays in parameters if decays], "weight_decay": spec.weight_decay},
+        {"params": [p for p, decays in parameters if not decays], "weight_decay": 0.0},
     ]
     rate = spec.learning_rate
     if spec.name == "adafactor":

@@ -21,7 +21,7 @@ def result(trainer: Trainer) -> dict[str, Any]:
     return {
         "steps": trainer.step,
         "tokens": trainer.tokens,
-        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "parameters": trainer.parameters,
         "first_loss": records[0]["loss"],
         "last_loss": last["loss"],
         "heldout_loss": last.get("heldout_loss"),
@@ -37,10 +37,15 @@ def result(trainer: Trainer) -> dict[str, Any]:
 def _continuations(trainer: Trainer) -> list[str]:
     """What the model makes of the first rows of held-out text, in its objective's way."""
     loader = trainer.heldout or trainer.loader
-    trainer.model.to("cpu").eval()
+    model = trainer.model
+    if trainer.layout.world > 1:  # which may hold a part of it
+        model = trainer.objective.build(trainer.spec, loader.tokens.tokenizer["vocab_size"])
+        assert trainer.checkpoint is not None
+        model.load_state_dict(trainer.checkpoint.model())
+    model.to("cpu").eval()
     return [
         trainer.objective.example(
-            trainer.model,
+            model,
             loader.batch(number).part(slice(0, 1)),
             key(trainer.spec.run.seed, number),
         )

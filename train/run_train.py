@@ -19,6 +19,7 @@ from corpusforge.spec import TrainSpec
 from corpusforge.tokenizer import Tokenizer
 
 from .objectives import objective
+from .parallel import Layout, joined
 from .trainer import TOKENIZER, train
 
 FILES = ("model.safetensors", "optim.safetensors", "state.json")
@@ -32,8 +33,13 @@ def run_train(
     workers: int,
     fresh: bool,
     quiet: bool,
+    report: Callable[[dict[str, Any]], None] | None = None,
 ) -> manifest.Manifest:
-    """Train in ``output``; see ``corpusforge.api.train``."""
+    """Train in ``output``; see ``corpusforge.api.train``.
+
+    ``report`` takes the place of progress on stderr; an error that it raises ends the run.
+    Of several processes the first returns the manifest, the others end.
+    """
     if spec.data.by == "folder":  # as the manifest names them, wherever it will be read
         named = {
             key: {str(Path(name).resolve()): value for name, value in getattr(spec, key).items()}
@@ -44,8 +50,31 @@ def run_train(
         {"path": str(Path(folder).resolve()), "content": manifest.read(folder, "tokenize").content}
         for folder in folders
     ]
-    check(folders, spec)
     spec = spec.model_copy(update={"inputs": []})
+    with joined(spec) as layout:
+        check(folders, spec)
+        if not layout.first:
+            if layout.tell(0):  # the first process has the run folder, and it is not finished
+                train(folders, output, spec, layout=layout)
+            raise SystemExit(0)
+        told = report or (None if quiet else progress(spec.run.steps))
+        return _first(
+            folders, output, spec, parents, layout, workers=workers, fresh=fresh, report=told
+        )
+
+
+def _first(
+    folders: Sequence[str],
+    output: str,
+    spec: TrainSpec,
+    parents: list[dict[str, str]],
+    layout: Layout,
+    *,
+    workers: int,
+    fresh: bool,
+    report: Callable[[dict[str, Any]], None] | None,
+) -> manifest.Manifest:
+    """Do what one process of a run does: it holds the folder and writes all that is in it."""
     with RunFolder(output, "train", spec, fresh=fresh) as run:
         if manifest.finished(run.root):
             done = manifest.read(run.root, "train")
@@ -57,6 +86,7 @@ def run_train(
                         file=run.file(lost[0]),
                         remedy="run again with --fresh",
                     )
+                layout.tell(0)
                 return done
             raise RunError(
                 "this model was trained on other token folders",
@@ -64,14 +94,15 @@ def run_train(
                 remedy="choose another -o, or --fresh to start anew",
             )
         run.remove("report.html")
+        layout.tell(1)
         facts = train(
             folders,
             run.root,
             spec,
             workers=workers,
-            quiet=quiet,
             clock=time.monotonic,
-            progress=None if quiet else progress(spec.run.steps),
+            progress=report,
+            layout=layout,
         )
         return _manifest(run, spec, parents, facts)
 

@@ -18,10 +18,16 @@ class Rates:
     """Tokens a second since the last record, and their share of the measured peak (MFU)."""
 
     def __init__(
-        self, model: Transformer, device: torch.device, dtype: torch.dtype, clock: Clock
+        self,
+        model: Transformer,
+        device: torch.device,
+        dtype: torch.dtype,
+        clock: Clock,
+        processes: int = 1,
     ) -> None:
         self.clock, self.tokens = clock, -1
-        self.share = flops_of_a_token(model, model.sequence) / peak_flops(device, dtype, clock)
+        peak = processes * peak_flops(device, dtype, clock)
+        self.share = flops_of_a_token(model, model.sequence) / peak
         self.time = clock()
 
     def since(self, tokens: int) -> dict[str, float]:

@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from corpusforge import spec as specs
-from corpusforge.errors import RunError
+from corpusforge.errors import Diverged, RunError
 from corpusforge.loader import Batch, TokenLoader
 from corpusforge.spec import TrainSpec
 from corpusforge.tokenizer import Tokenizer
@@ -29,7 +28,9 @@ from .evaluate import heldout, heldout_loader
 from .interrupt import Interrupt
 from .machine import device, threads
 from .objectives import objective, tensors
+from .parallel import Layout, placement
 from .result import result
+from .safetensors_stream import in_order
 from .schedule import learning_rate
 from .seeds import key
 
@@ -48,6 +49,7 @@ def train(
     quiet: bool = True,
     progress: Progress | None = None,
     clock: speed.Clock | None = None,
+    layout: Layout | None = None,
 ) -> dict[str, Any]:
     """Train on token folders in the folder ``out``, or go on there; returns the figures.
 
@@ -58,24 +60,25 @@ def train(
         progress: called with each logged record ({"step", "steps", "tokens", "loss", ...}) and
             with {"message": ...}.
         clock: seconds; with it the records have tokens_per_second and mfu.
+        layout: this process's place among others; None: it is alone.
 
     Returns:
         steps, tokens (targets learned from), parameters, first_loss, last_loss, heldout_loss,
         perplexity and bits_per_byte of held-out text (None without held-out documents),
         epochs (how often each stream of the mixture was read; "" is the whole),
-        checkpoint (path under ``out``), continuations (strings).
+        checkpoint (path under ``out``), continuations (strings). Nothing but in the first process.
 
     Raises KeyboardInterrupt after SIGINT or SIGTERM, when the state is saved; RunError for a
-    checkpoint of another spec or data and for a loss that is not finite.
+    checkpoint of another spec or data, Diverged for a loss that is not finite.
     """
     report = progress or (_silent if quiet else _print)
     with threads(spec.run.threads), Interrupt() as interrupt:
-        trainer = Trainer(folders, Path(out), spec, report, clock)
+        trainer = Trainer(folders, Path(out), spec, report, clock, layout or Layout())
         try:
             trainer.run(interrupt)
         finally:
             trainer.close()
-        return result(trainer)
+        return result(trainer) if trainer.layout.first else {}
 
 
 def training_rows(
@@ -112,34 +115,57 @@ class Trainer:
         spec: TrainSpec,
         report: Progress,
         clock: speed.Clock | None = None,
+        layout: Layout | None = None,
     ) -> None:
-        self.root, self.spec, self.report = root, spec, report
-        plans = str(root / PLANS)
+        self.root, self.spec = root, spec
+        self.layout = layout = layout or Layout()
+        self.slices = layout.slices(spec)
+        self.report = report if layout.first else _silent
         self.objective = goal = objective(spec, Tokenizer.load(str(Path(folders[0], TOKENIZER))))
-        self.loader = training_rows(folders, spec, plans, goal.around)
-        self.heldout = (
-            heldout_loader(folders, spec, plans, goal.around) if spec.data.heldout else None
-        )
+        if layout.first:
+            self._read(folders)
+        layout.tell(1)  # the plans are written
+        if not layout.first:
+            self._read(folders)
         self.model = goal.build(spec, self.loader.tokens.tokenizer["vocab_size"])
+        self.parameters = sum(p.numel() for p in self.model.parameters())
         self.device = device(spec.run.device)
         self.found: float | None = None  # share of the tokens that start from word vectors
         if spec.vectors.file:
             self._vectors(goal.tokenizer)
-        self.model.to(self.device)
-        self.model.recompute = spec.run.recompute
-        self.optimizer = optim.build(self.model, spec.optim)
         self.step = self.tokens = 0
         self.checkpoint: checkpoint.Checkpoint | None = None
         self.history = spikes.History()
         self.best: tuple[int, float] | None = None  # step and held-out loss
         self._resume()
+        self.model.to(self.device)
+        self.model.recompute = spec.run.recompute
+        self.rates = None
+        if clock and layout.first:
+            dtype = torch.bfloat16 if spec.run.precision == "bf16" else torch.float32
+            self.rates = speed.Rates(self.model, self.device, dtype, clock, layout.world)
+        self.placement = placement(self.model, spec, layout)
+        if self.checkpoint:
+            with torch.no_grad():
+                self.placement.load(self.checkpoint)
+        self.optimizer = self.placement.optimizer
+        goal.vocabulary = self.placement.vocabulary
         if spec.run.compile:
             self.model.compile()
-        self.metrics = metrics.Metrics(root, self.step)
-        self.spikes = metrics.Metrics(root, self.step, spikes.NAME)
-        dtype = torch.bfloat16 if spec.run.precision == "bf16" else torch.float32
-        self.rates = speed.Rates(self.model, self.device, dtype, clock) if clock else None
-        self._adopt_tokenizer(self.loader.tokens.folders[0])
+        self.metrics: metrics.Metrics | metrics.NoMetrics = metrics.NoMetrics()
+        self.spikes: metrics.Metrics | metrics.NoMetrics = metrics.NoMetrics()
+        if layout.first:
+            self.metrics = metrics.Metrics(root, self.step)
+            self.spikes = metrics.Metrics(root, self.step, spikes.NAME)
+            self._adopt_tokenizer(self.loader.tokens.folders[0])
+
+    def _read(self, folders: Sequence[str]) -> None:
+        """Open the rows; the first process writes the plans that are not there."""
+        spec, plans, around = self.spec, str(self.root / PLANS), self.objective.around
+        self.loader = training_rows(folders, spec, plans, around)
+        self.heldout = (
+            heldout_loader(folders, spec, plans, around, self.slices) if spec.data.heldout else None
+        )
 
     # -- loop ----------------------------------------------------------------------------------
 
@@ -149,7 +175,8 @@ class Trainer:
         self.model.train()
         while self.step < settings.steps:
             record, pieces = self._advance()
-            self._watch(record, pieces)
+            if self.layout.first:
+                self._watch(record, pieces)
             last = self.step == settings.steps
             evaluated = self.heldout is not None and (
                 last or self.step % settings.evaluate_every == 0
@@ -160,12 +187,8 @@ class Trainer:
                 if better:
                     self.best = (self.step, record["heldout_loss"])
             if last or evaluated or self.step == 1 or self.step % settings.log_every == 0:
-                record["loss_by_source"] = pieces().losses(self.loader, "source")
-                if self.rates:
-                    record |= self.rates.since(self.tokens)
-                self.metrics.append(record)
-                self.report({**record, "steps": settings.steps})
-            stop = interrupt.requested and not last
+                self._log(record, pieces)
+            stop = self.layout.any(interrupt.requested) and not last
             best = settings.keep_best and evaluated and better
             if last or stop or best or self.step % settings.checkpoint_every == 0:
                 self._save()
@@ -177,6 +200,16 @@ class Trainer:
         self.metrics.close()
         self.spikes.close()
 
+    def _log(self, record: dict[str, Any], pieces: Callable[[], Pieces]) -> None:
+        """Write and report a step; the first process's work."""
+        if not self.layout.first:
+            return
+        record["loss_by_source"] = pieces().losses(self.loader, "source")
+        if self.rates:
+            record |= self.rates.since(self.tokens)
+        self.metrics.append(record)
+        self.report({**record, "steps": self.spec.run.steps})
+
     def _watch(self, record: dict[str, Any], pieces: Callable[[], Pieces]) -> None:
         """Write a step that is a spike, with its documents of the highest loss."""
         found = self.history.add(record["loss"], record["gradient_norm"])
@@ -186,34 +219,37 @@ class Trainer:
 
     def _advance(self) -> tuple[dict[str, Any], Callable[[], Pieces]]:
         """Make one optimizer step on the next batch; its record, and its losses by piece."""
-        settings, goal = self.spec.run, self.objective
+        settings, goal, layout = self.spec.run, self.objective, self.layout
         batch = next(self.loader)
-        arrays = goal.prepare(batch)
-        size = settings.batch // settings.accumulate
-        slices = [
-            tensors(arrays, slice(start, start + size), self.device)
-            for start in range(0, settings.batch, size)
-        ]
+        size = settings.batch // self.slices
+        parts = [batch.part(slice(start, start + size)) for start in range(0, settings.batch, size)]
+        mine = layout.mine(self.slices)
+        arrays = {number: goal.prepare(parts[number]) for number in mine}
+        rows = {number: tensors(arrays[number], slice(None), self.device) for number in mine}
         # Divided by the targets of the whole batch: slices differ in how many they hold.
-        counts = [goal.count(rows) for rows in slices]
-        targets = {label: sum(count[label] for count in counts) for label in goal.labels}
-        loss = 0.0
-        losses = []
-        self.optimizer.zero_grad()
-        for number, rows in enumerate(slices, self.step * settings.accumulate):
-            torch.manual_seed(key(settings.seed, number))  # dropout, whoever computes the slice
+        counts = [goal.count(rows[number]) for number in mine]
+        held = layout.gathered([torch.tensor([*count.values()]) for count in counts])
+        targets = dict(zip(goal.labels, torch.stack(held).sum(0).tolist(), strict=True))
+        sums, losses = [], []
+        self.placement.begin()
+        for number in mine:
+            # dropout: whoever computes the slice draws the same
+            torch.manual_seed(key(settings.seed, self.step * self.slices + number))
             with self._precision():
-                scored = goal.losses(goal.heads(self.model, rows), rows)
+                scored = goal.losses(goal.heads(self.model, rows[number]), rows[number])
             part = sum(scored[label].total / max(targets[label], 1) for label in goal.labels)
             torch.autograd.backward(part)
-            loss += part.item()
-            losses.append(scored[goal.labels[0]].nll.detach())
-        norm = float(optim.clip(self.model.parameters(), self.spec.optim.clip))
+            self.placement.after_backward()
+            sums.append(part.detach())
+            losses.append(scored[goal.labels[0]].nll.detach().float())
+        loss = sum(part.item() for part in layout.gathered(sums))
+        nll = layout.gathered(losses)
+        norm = self.placement.clip(self.spec.optim.clip)
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise self._not_finite(loss, norm, batch)
         rate = learning_rate(self.step, settings.steps, self.spec.optim)
         optim.set_rate(self.optimizer, rate)
-        self.optimizer.step()
+        self.placement.step()
         self.step += 1
         self.tokens += targets[goal.labels[0]]
         record = {
@@ -223,7 +259,15 @@ class Trainer:
             "learning_rate": rate,
             "tokens": self.tokens,
         }
-        return record, lambda: Pieces.of(self.loader, batch, arrays, _numpy(losses))
+
+        def pieces() -> Pieces:
+            found = []
+            for number, part in enumerate(parts):
+                prepared = arrays[number] if number in arrays else goal.prepare(part)
+                found.append(Pieces.of(self.loader, part, prepared, nll[number].numpy()))
+            return Pieces.joined(found)
+
+        return record, pieces
 
     def _precision(self) -> torch.autocast:
         bf16 = self.spec.run.precision == "bf16"
@@ -241,7 +285,7 @@ class Trainer:
             for row in pieces.select(["url", "source_id", "id"]).slice(0, 3).to_pylist()
         ]
         good = f"{checkpoint.FOLDER}/{self.checkpoint.path.name}" if self.checkpoint else "none"
-        return RunError(
+        return Diverged(
             f"step {self.step + 1}: loss {loss}, gradient norm {norm}; it read {len(pieces)} "
             f"pieces of documents ({', '.join(names)}, ...); last good checkpoint: {good}",
             file=str(self.root),
@@ -253,12 +297,17 @@ class Trainer:
 
     def _resume(self) -> None:
         """Load the newest checkpoint that verifies, if there is one, and check that it is ours."""
-        checkpoint.sweep(self.root)
-        found, problems = checkpoint.newest(self.root)
-        for problem in problems:
-            self.report({"message": problem})
-        if found is None:
+        step = -1
+        if self.layout.first:
+            checkpoint.sweep(self.root)
+            newest, problems = checkpoint.newest(self.root)
+            for problem in problems:
+                self.report({"message": problem})
+            step = newest.step if newest else -1
+        step = self.layout.tell(step)
+        if step < 0:
             return
+        found = checkpoint.at(self.root, step)
         state = found.state()
         changed = specs.differences(state["spec"], self._spec())
         if changed:
@@ -269,20 +318,27 @@ class Trainer:
             )
         self.loader.load_state(state["loader"])
         self.model.load_state_dict(found.model())
-        optim.load_state(self.model, self.optimizer, found.optimizer())
         self.step, self.tokens, self.checkpoint = found.step, state["tokens"], found
         self.history = spikes.History(state["history"])
         self.best = tuple(state["best"]) if state["best"] else None
         self.report({"message": f"goes on after step {self.step}"})
 
+    @torch.no_grad()
     def _save(self) -> None:
+        weights, state = self.placement.parameters(), self.placement.state()
+        if not self.layout.first:
+            for entries in (weights, state):
+                for name in in_order(entries):
+                    entries[name].read()  # the first process puts it together
+            self.checkpoint = checkpoint.at(self.root, self.step)
+            return
         self.metrics.sync()
         self.spikes.sync()
         self.checkpoint = checkpoint.save(
             self.root,
             self.step,
-            self.model.state_dict(),
-            optim.state_by_name(self.model, self.optimizer),
+            weights,
+            state,
             {
                 "version": 1,
                 "step": self.step,
@@ -318,11 +374,6 @@ class Trainer:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.copytree(Path(folder, TOKENIZER), temporary)
         temporary.rename(self.root / TOKENIZER)
-
-
-def _numpy(losses: list[torch.Tensor]) -> np.ndarray:
-    """Slices [b, S] -> float32 [B, S]."""
-    return np.concatenate([part.float().cpu().numpy() for part in losses])
 
 
 def _silent(record: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from . import classify as quality
 from . import dedup, finetune, look, make
 from . import replay as replaying
 from . import rules as rule_sets
+from . import sweep as sweeps
 from .options import Forge
 
 COMMANDS = (
@@ -19,6 +20,7 @@ COMMANDS = (
     make.tokenize,
     make.train,
     finetune.finetune,
+    sweeps.sweep,
     look.explain,
     replaying.replay,
     quality.classify,

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from corpusforge.errors import UsageError
+
 from .options import answer, common, refuse, runner_options
 
 
@@ -22,6 +24,12 @@ from .options import answer, common, refuse, runner_options
     help="An earlier corpus, [name=]PATH: its documents win. Repeatable, the first is the best.",
 )
 @click.option("--plan", "only_plan", is_flag=True, help="Say what the run will take, and end.")
+@click.option(
+    "--assume-documents",
+    type=click.FloatRange(1),
+    metavar="N",
+    help="With --plan: what so many documents like the inputs would take.",
+)
 @runner_options
 @common
 def clean(
@@ -30,6 +38,7 @@ def clean(
     max_failed_share: float | None,
     against: tuple[str, ...],
     only_plan: bool,
+    assume_documents: float | None,
     runner: str,
     beam: tuple[str, ...],
     fresh: bool,
@@ -51,8 +60,13 @@ def clean(
     from corpusforge import spec as specs
 
     spec = api.load_spec(specs.CleanSpec, spec_file, overrides)
+    if assume_documents and not only_plan:
+        raise UsageError("--assume-documents without --plan", remedy="add --plan")
     if only_plan:
-        answer(as_json, *api.plan_clean(inputs, spec, workers=workers, against=against))
+        found = api.plan_clean(
+            inputs, spec, workers=workers, against=against, assume_documents=assume_documents
+        )
+        answer(as_json, *found)
         return
     done = api.clean(
         inputs,

@@ -49,24 +49,34 @@ def pack(
     yield from _cut(kind, *sorted_keys(kind, documents), ranges)
 
 
-def sorted_keys(kind: str, documents: pa.RecordBatch | pa.Table) -> tuple[U64, pa.RecordBatch]:
-    """Return the upper 64 bits of the keys of documents, sorted, and their KEYED rows."""
+def sorted_keys(
+    kind: str, documents: pa.RecordBatch | pa.Table, repeated: bool = False
+) -> tuple[U64, pa.RecordBatch]:
+    """Return the upper 64 bits of the keys of documents, sorted, and their KEYED rows.
+
+    With ``repeated``, only of those that occur more than once.
+    """
     column = documents.column("exact" if kind == "exact" else "bands")
     there = np.flatnonzero(np.asarray(column.is_valid()))
     if kind == "exact":
         keys, tops = column, halves(column.take(pa.array(there)))[0]
-        order = np.argsort(tops)
+        order = _sorted(tops, repeated)
         tops, rows = tops[order], pa.array(there[order])
         found = keys.take(rows)
     else:
         table = matrix(column.drop_null()).view("<u8").astype(np.uint64)
         keys = table.ravel()
-        order = np.argsort(keys)
+        order = _sorted(keys, repeated)
         tops, rows = keys[order], pa.array(there[order // max(table.shape[1], 1)])
         found = pa.array(tops)
     columns = [found, *(documents.column(field.name).take(rows) for field in NUMBERED)]
     columns = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns]
     return tops, pa.record_batch(columns, schema=KEYED[kind])
+
+
+def _sorted(keys: U64, repeated: bool) -> I64:
+    order = np.argsort(keys)
+    return order[_repeated(keys[order])] if repeated else order
 
 
 def exact_pairs(tables: Iterable[pa.Table], new: int = 0) -> tuple[pa.Table, int]:

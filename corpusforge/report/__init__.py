@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from corpusforge import lookup, manifest
 from corpusforge.errors import UsageError
 from corpusforge.manifest import Manifest
-from corpusforge.report import clean, difference, finetune, page, plots, provenance, tokens, train
+from corpusforge.report import (
+    clean,
+    difference,
+    finetune,
+    page,
+    plots,
+    provenance,
+    sweep,
+    tokens,
+    train,
+)
 from corpusforge.shard import exists, join, write_bytes
 
 SECTIONS = {
@@ -15,6 +25,7 @@ SECTIONS = {
     "tokenize": tokens.sections,
     "train": train.sections,
     "finetune": finetune.sections,
+    "sweep": sweep.sections,
 }
 
 

@@ -67,7 +67,7 @@ def key(*names: tuple[str, str]) -> Html:
 def histogram(bars: Bars, cuts: Sequence[float], label: str) -> Html | None:
     """Draw stacked bars, passed below others, with a dashed line at each of ``cuts``."""
     ends = (float(bars.edges[0]), float(bars.edges[-1]))
-    x = _axis("low", grid=False, type="log" if bars.log else "linear", domain=ends, nice=False)
+    x = axis("low", grid=False, type="log" if bars.log else "linear", domain=ends, nice=False)
     if bars.log:
         x["axis"] = {"grid": False, "values": [n for n in ROUND if ends[0] <= n <= ends[1]]}
     both = bars.passed + bars.other
@@ -77,40 +77,40 @@ def histogram(bars: Bars, cuts: Sequence[float], label: str) -> Html | None:
     ]
     if cuts:
         mark = {"type": "rule", "color": "var(--cut)", "strokeDash": [4, 3], "size": 1.5}
-        layers.append(_layer(mark, [{"low": cut} for cut in cuts], x=x))
-    return _draw({"layer": layers}, label)
+        layers.append(layer(mark, [{"low": cut} for cut in cuts], x=x))
+    return draw({"layer": layers}, label)
 
 
 def similarities(bars: Bars, chance: np.ndarray, label: str) -> Html | None:
     """Draw how many copies were found, and the ``chance`` (bars + 1,) to find one at each edge."""
     ends = (float(bars.edges[0]), float(bars.edges[-1]))
-    x = _axis("low", "similarity", grid=False, domain=ends, nice=False)
+    x = axis("low", "similarity", grid=False, domain=ends, nice=False)
     points = [
         {"low": low, "chance": value}
         for low, value in zip(bars.edges.tolist(), chance.tolist(), strict=True)
     ]
-    y = _axis("chance", "chance to be found", grid=False, domain=[0, 1])
-    line = _layer(_line("kept"), points, x=x, y=y)
+    y = axis("chance", "chance to be found", grid=False, domain=[0, 1])
+    line = layer(_line("kept"), points, x=x, y=y)
     layers = [_bars(bars.edges, np.zeros_like(bars.other), bars.other, x, "dropped"), line]
-    return _draw({"layer": layers, "resolve": {"scale": {"y": "independent"}}}, label)
+    return draw({"layer": layers, "resolve": {"scale": {"y": "independent"}}}, label)
 
 
 def curve(values: np.ndarray, label: str, marks: np.ndarray, across: str = "step") -> Html | None:
     """Draw ``values``, (step, value) rows [n, 2], as a line, and ``marks`` [m, 2] with points."""
     spans = list(_spans(values))
     ends = [float(values[0, 0]), float(values[-1, 0])]
-    x = _axis("step", across, grid=False, domain=ends, nice=False)
-    y = _axis("value", zero=False)
-    layers = [_layer(_line("kept"), spans, x=x, y=y)]
+    x = axis("step", across, grid=False, domain=ends, nice=False)
+    y = axis("value", zero=False)
+    layers = [layer(_line("kept"), spans, x=x, y=y)]
     if len(values) > POINTS:
         band = {"type": "area", "color": "var(--kept)", "opacity": 0.25}
         low = {**y, "field": "low"}
-        layers.insert(0, _layer(band, spans, x=x, y=low, y2={"field": "high"}))
+        layers.insert(0, layer(band, spans, x=x, y=low, y2={"field": "high"}))
     if len(marks):
         points = [{"step": step, "value": value} for step, value in marks.tolist()]
         dots = {"point": {"filled": True, "color": "var(--dropped)", "size": 25}}
-        layers.append(_layer({**_line("dropped"), **dots}, points, x=x, y=y))
-    return _draw({"layer": layers}, label)
+        layers.append(layer({**_line("dropped"), **dots}, points, x=x, y=y))
+    return draw({"layer": layers}, label)
 
 
 def _spans(values: np.ndarray) -> Iterable[dict[str, float]]:
@@ -128,25 +128,27 @@ def _bars(edges: np.ndarray, low: np.ndarray, high: np.ndarray, x: Layer, colour
         if d > c
     ]
     mark = {"type": "bar", "binSpacing": 0.5, "color": f"var(--{colour})"}
-    y = _axis("from", "documents")
+    y = axis("from", "documents")
     y["axis"]["tickCount"] = min(5, int(high.max()))  # no fractions of documents
-    return _layer(mark, rows, x=x, x2={"field": "high"}, y=y, y2={"field": "to"})
+    return layer(mark, rows, x=x, x2={"field": "high"}, y=y, y2={"field": "to"})
 
 
 def _line(colour: str) -> Layer:
     return {"type": "line", "color": f"var(--{colour})", "size": 1.5}
 
 
-def _layer(mark: Layer, rows: Sequence[Layer], **encoding: Layer) -> Layer:
+def layer(mark: Layer, rows: Sequence[Layer], **encoding: Layer) -> Layer:
+    """Return marks of one sort, one a row."""
     return {"mark": mark, "data": {"values": rows}, "encoding": encoding}
 
 
-def _axis(field: str, title: str | None = None, *, grid: bool = True, **scale: Any) -> Layer:
-    axis = {"grid": grid, "tickCount": 5}
-    return {"field": field, "type": "quantitative", "title": title, "axis": axis, "scale": scale}
+def axis(field: str, title: str | None = None, *, grid: bool = True, **scale: Any) -> Layer:
+    """Return the encoding of a number along an axis."""
+    look = {"grid": grid, "tickCount": 5}
+    return {"field": field, "type": "quantitative", "title": title, "axis": look, "scale": scale}
 
 
-def _draw(plot: Layer, label: str) -> Html | None:
+def draw(plot: Layer, label: str) -> Html | None:
     """Draw ``plot`` as an image that is read out as ``label``; None without the extra."""
     try:
         import vl_convert

@@ -20,8 +20,9 @@ from .clean import (
 from .finetune import FinetuneSpec
 from .load import differences, digest, dump, load, parse, shipped
 from .model import MIB, Model
+from .sweep import Range, SweepSettings, SweepSpec, load_sweep
 from .tokens import TokenizeSpec
-from .train import DataSpec, LossSpec, ModelSpec, OptimSpec, RunSpec, TrainSpec
+from .train import DataSpec, LossSpec, ModelSpec, OptimSpec, ParallelSpec, RunSpec, TrainSpec
 
 __all__ = [
     "MIB",
@@ -39,12 +40,16 @@ __all__ = [
     "ModelSpec",
     "OptimSpec",
     "Output",
+    "ParallelSpec",
     "Pii",
     "Plan",
     "Quality",
+    "Range",
     "Read",
     "RunSpec",
     "Signals",
+    "SweepSettings",
+    "SweepSpec",
     "TokenizeSpec",
     "TrainSpec",
     "Transforms",
@@ -53,6 +58,7 @@ __all__ = [
     "digest",
     "dump",
     "load",
+    "load_sweep",
     "parse",
     "shipped",
 ]

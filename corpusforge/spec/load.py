@@ -28,6 +28,7 @@ _NAMED = {
     "TokenizeSpec": ("corpusforge.tokenizer_specs", ""),
     "TrainSpec": ("corpusforge.train", "specs"),
     "FinetuneSpec": ("corpusforge.train", "finetune_specs"),  # none yet
+    "SweepSpec": ("corpusforge.train.sweeps", "specs"),
 }
 
 
@@ -72,9 +73,20 @@ def load(
 
     ``overrides`` are ``key=value`` with dotted keys and TOML values; a bare word is a string.
     """
+    return parse(kind, assemble(kind, file=file, overrides=overrides, base=base), file)
+
+
+def assemble(
+    kind: type[Model],
+    *,
+    file: str | None,
+    overrides: Iterable[str],
+    base: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the merged values of a spec, as ``load`` reads them, before they are validated."""
     values: dict[str, Any] = _deep(dict(base or {}))
     if file is not None:
-        _merge(values, _read(kind, file))
+        merge(values, read(kind, file))
     for item in overrides:
         key, separator, raw = item.partition("=")
         if not separator or not key.strip():
@@ -82,10 +94,11 @@ def load(
                 f"--set {item}", expected="key=value", remedy="e.g. --set dedup.near=none"
             )
         _assign(values, key.strip().split("."), _value(raw))
-    return parse(kind, values, file)
+    return values
 
 
-def _read(kind: type[Model], name: str) -> dict[str, Any]:
+def read(kind: type[Model], name: str) -> dict[str, Any]:
+    """Return the values of a TOML file or of a shipped spec."""
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():  # a folder may have the name of a spec
         if not path.exists():
@@ -140,10 +153,11 @@ def _deep(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _merge(values: dict[str, Any], over: Mapping[str, Any]) -> None:
+def merge(values: dict[str, Any], over: Mapping[str, Any]) -> None:
+    """Write ``over`` into ``values``, table by table."""
     for key, value in over.items():
         if isinstance(value, Mapping) and isinstance(values.get(key), dict):
-            _merge(values[key], value)
+            merge(values[key], value)
         else:
             values[key] = _deep(dict(value)) if isinstance(value, Mapping) else value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from corpusforge.errors import SpecError
 
@@ -138,6 +138,26 @@ class RunSpec(Model):
         return self
 
 
+Shard = Literal["none", "optimizer", "gradients", "full"]
+
+
+class ParallelSpec(Model):
+    """How the processes that torchrun starts divide the work; the run is the same run in any way.
+
+    They are ``data`` x ``tensor`` processes.
+    """
+
+    data: int = Field(0, ge=0)  # processes that share the rows of a batch; 0: all that there are
+    tensor: int = Field(1, ge=1)  # processes that share each matrix (Megatron-LM)
+    shard: Shard = "none"  # what data processes hold parts of: ZeRO-1, ZeRO-2, ZeRO-3; true is full
+
+    @field_validator("shard", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """``true`` is everything."""
+        return ("full" if value else "none") if isinstance(value, bool) else value
+
+
 class TrainSpec(Model):
     """Everything that decides a trained model."""
 
@@ -152,3 +172,5 @@ class TrainSpec(Model):
     loss: LossSpec = LossSpec()
     optim: OptimSpec = OptimSpec()
     run: RunSpec = RunSpec()
+    # no part of what a run is: it may go on in another layout
+    parallel: ParallelSpec = Field(ParallelSpec(), exclude=True)

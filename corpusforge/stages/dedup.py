@@ -22,14 +22,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusforge import dedup_index, numbered, storage
+from corpusforge import dedup_index, dedup_plan, numbered, storage
 from corpusforge.dedup_index import Index
 from corpusforge.errors import RunError
 from corpusforge.external_sort import Sorter, between, read_sorted, write_sorted
 from corpusforge.kernels import dedup
-from corpusforge.kernels.dedup import EDGES, PAIRS, WIDTH
+from corpusforge.kernels.dedup import EDGES, PAIRS
 from corpusforge.numbered import SIGNALS
-from corpusforge.resolve import PAIR, Corpora, resolve
+from corpusforge.resolve import PAIR, ROWS, Corpora, resolve
 from corpusforge.schema import REMOVED
 from corpusforge.shard import (
     AtomicFile,
@@ -45,11 +45,8 @@ from corpusforge.spec import CleanSpec, Dedup
 from corpusforge.stages import paragraphs
 
 KINDS = ("exact", "near", "paragraphs")
-LEAST_RANGES = 4
 FILES = {"exact": ("exact", PAIRS), "near": ("edges", EDGES), "paragraphs": ("cut", PAIRS)}
 KEYS = {"exact": "exact", "near": "near", "paragraphs": "exact"}  # how they are packed
-PARAGRAPHS = 16  # of a document, about: measured on documentation pages
-MAP_ROWS = 1 << 14
 LAYOUT = "work/layout.json"
 COPIES = "work/copies.bin"
 FILE_ROWS = 1 << 16
@@ -107,16 +104,8 @@ def layout(
     for name, rows in units:
         placed.append((name, first, rows))
         first += rows
-    sizes = {
-        "exact": WIDTH["exact"] if spec.dedup.exact != "none" else 0,
-        "near": spec.dedup.bands * WIDTH["near"] if spec.dedup.near != "none" else 0,
-        "paragraphs": PARAGRAPHS * WIDTH["exact"] if spec.dedup.paragraphs else 0,
-    }
-    ranges = {
-        kind: max(LEAST_RANGES, -(-first * size // spec.plan.range_bytes))
-        for kind, size in sizes.items()
-    }
-    crossing = (first - new) * max(sizes.values())
+    ranges = dedup_plan.ranges(spec, first)
+    crossing = (first - new) * max(dedup_plan.key_bytes(spec).values(), default=0)
     files = crossing > spec.plan.shuffle_bytes
     return Layout(tuple(placed), tuple(earlier), new, ranges, files, key)
 
@@ -129,7 +118,7 @@ def pack(
         gone = gone_of(root, unit, plan)
         tables = paragraphs.rows(root, unit, plan.first(unit)[0], gone, spec)
     else:
-        tables = _documents(root, kind, unit, spec.dedup, plan)
+        tables = _documents(root, kind, unit, spec, plan)
     blobs = (blob for table in tables for blob in dedup.pack(KEYS[kind], table, plan.ranges[kind]))
     if not plan.files:
         yield from blobs
@@ -155,17 +144,20 @@ def gone_of(root: str, unit: str, plan: Layout) -> pa.Array:
     return removed_of(root, record["units"][unit]).column("id").combine_chunks()
 
 
-def _documents(root: str, kind: str, unit: str, spec: Dedup, plan: Layout) -> Iterator[pa.Table]:
+def _documents(
+    root: str, kind: str, unit: str, spec: CleanSpec, plan: Layout
+) -> Iterator[pa.Table]:
     """Yield the documents of a unit that take part, as ``kernels.dedup.pack`` takes them."""
     column = "exact" if kind == "exact" else "bands"
     columns = [*SIGNALS.values(), column, "candidate"]
     first, rows = plan.first(unit)
+    most = dedup_plan.packed_at_once(spec, kind)
     gone = np.zeros(rows, bool)
-    if kind == "near" and spec.exact != "none":
+    if kind == "near" and spec.dedup.exact != "none":
         gone[between(root, COPIES, PAIR, first, first + rows)["worse"] - first] = True
     for large in read_batches(root, f"signals/{unit}.parquet", columns):
-        for start in range(0, large.num_rows, MAP_ROWS):
-            batch = large.slice(start, MAP_ROWS)
+        for start in range(0, large.num_rows, most):
+            batch = large.slice(start, most)
             numbers = np.arange(first, first + batch.num_rows)
             takes_part = pc.and_(batch.column("candidate"), batch.column(column).is_valid())
             keep = pc.and_(takes_part, pa.array(~gone[: batch.num_rows]))
@@ -292,9 +284,10 @@ def gather_paragraphs(root: str, plan: Layout) -> None:
 
 
 def removed_of(root: str, rows: Sequence[int]) -> pa.Table:
-    """Return the rows [first, end) of dedup/removed.arrow: those of a unit."""
-    parts, at = [REMOVED.empty_table()], 0
-    for batch in read_batches(root, "dedup/removed.arrow"):
+    """Return the rows [first, end) of dedup/removed.arrow: those of a unit. Reads their batches."""
+    parts, first = [REMOVED.empty_table()], rows[0] // ROWS
+    at = first * ROWS
+    for batch in read_batches(root, "dedup/removed.arrow", first=first):
         low, high = max(rows[0] - at, 0), min(rows[1] - at, batch.num_rows)
         if low < high:
             parts.append(pa.table(batch.slice(low, high - low).cast(REMOVED)))

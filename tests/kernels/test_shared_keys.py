@@ -35,3 +35,20 @@ def test_few_keys_are_told_to_be_shared_and_are_not():
     keys[:20_000] = keys[20_000:40_000]
     found = told(draw.permutation(keys))
     assert 40_000 <= found.sum() < 40_000 + 0.01 * len(keys)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 9)), max_size=40))
+def test_rows_that_share_keys_are_joined(pairs):
+    """Directly or through others, under the least row; against a search."""
+    keys, rows = (np.array([pair[side] for pair in pairs], int) for side in (0, 1))
+    labels = np.arange(10)
+    shared_keys.join(keys.astype(np.uint64), rows, shared_keys.slots(len(keys)), labels)
+    expected = np.arange(10)
+    for _ in range(10):
+        for key in set(keys.tolist()):
+            mine = rows[keys == key]
+            expected[mine] = expected[mine].min()
+        for row in range(10):
+            expected[row] = expected[expected[row]]
+    assert labels.tolist() == expected.tolist()

@@ -5,7 +5,7 @@ import json
 
 import pyarrow as pa
 
-from corpusforge import ledger, manifest, spec
+from corpusforge import ledger, manifest, spec, trials
 from corpusforge.ledger import Place
 from corpusforge.manifest import Manifest
 from corpusforge.schema import (
@@ -176,3 +176,54 @@ def finish(root, kind, settings, *, counts, shards=(), facts=None):
         versions=manifest.versions(),
         facts=facts or {},
     ).write(root)
+
+
+def write_sweep(root, found, **facts):
+    """Write a finished sweep over a learning rate and an activation with the trials ``found``."""
+    settings = spec.parse(
+        spec.SweepSpec,
+        {
+            "ranges": {
+                "optim.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+                "model.activation": ["gelu", "swiglu"],
+            }
+        },
+    )
+    (root / "trials.jsonl").write_bytes(trials.lines(found))
+    (root / "best.toml").write_text("# trial\nobjective = 'causal'\n", encoding="utf-8")
+    best = trials.ranked(found, maximize=False)[0]
+    states = [one["state"] for one in found]
+    counts = {"in": len(found), "kept": states.count("complete")}
+    counts |= {"dropped": states.count("pruned"), "failed": states.count("failed")}
+    facts = {
+        "objective": "heldout_loss", "maximize": False, "best": best["number"],
+        "value": best["value"], "settings": best["settings"], **facts,
+    }  # fmt: skip
+    finish(str(root), "sweep", settings, counts=counts, facts=facts)
+    return str(root)
+
+
+def trial(number, state, values, rate, activation="gelu", why=None):
+    """A trial of that sweep, evaluated every four steps."""
+    return trials.Trial(
+        number=number,
+        state=state,
+        settings={"optim.learning_rate": rate, "model.activation": activation},
+        value=values[-1] if state == "complete" else None,
+        values=[(4 * (place + 1), value) for place, value in enumerate(values)],
+        reason=why,
+        content=None,
+    )
+
+
+def usual_sweep(why="no"):
+    """Seven trials: five complete, one pruned, one failed."""
+    return [
+        trial(0, "complete", [5.0, 4.0], 1e-3),
+        trial(1, "complete", [4.0, 3.0], 2e-3, "swiglu"),
+        trial(2, "failed", [], 9e-3, why=why),
+        trial(3, "pruned", [6.0], 1e-4),
+        trial(4, "complete", [4.5, 2.5], 5e-3),
+        trial(5, "complete", [4.5, 2.75], 4e-3, "swiglu"),
+        trial(6, "complete", [4.5, 3.5], 7e-3),
+    ]

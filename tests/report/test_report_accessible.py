@@ -9,7 +9,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from report_runs import usual, write_clean, write_model, write_tokens
+from report_runs import usual, usual_sweep, write_clean, write_model, write_sweep, write_tokens
 from test_report import LOSSES, hostile
 
 from corpusforge import report
@@ -48,10 +48,12 @@ def pages(tmp_path_factory):
     """A page of every kind."""
     root = tmp_path_factory.mktemp("pages")
     clean = [write_clean(str(root / name), usual()) for name in "ab"]
-    (root / "model").mkdir()
+    for name in ("model", "sweep"):
+        (root / name).mkdir()
     found = [report.write(write_clean(str(root / "evil"), hostile())), report.compare(*clean)]
     found.append(report.write(clean[0]))
     found.append(report.write(write_tokens(str(root / "tok"), [("en", 10, 40), ("de", 3, 9)])))
+    found.append(report.write(write_sweep(root / "sweep", usual_sweep(), importance={"a": 1.0})))
     found.append(report.write(write_model(root / "model", LOSSES, continuations=["[a] b"])))
     return [Path(path) for path in found]
 

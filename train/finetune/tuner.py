@@ -15,8 +15,8 @@ from corpusforge.spec.finetune import FinetuneSpec
 
 from .. import checkpoint, lora, metrics, optim
 from ..interrupt import Interrupt
-from ..schedule import learning_rate
 from ..machine import device
+from ..schedule import learning_rate
 from .base import Base, Tuned, freeze
 from .batches import batches
 from .rows import Row

@@ -103,7 +103,8 @@ class Masked(Objective):
             shape = alone.shape
             types, seen = rows["types"][row].expand(shape), rows["segments"][row].expand(shape) >= 0
             hidden, weight = self._tokens(model, model(alone, types, seen)[each, places])
-            nats += F.cross_entropy(hidden @ weight.T, whole[row, places], reduction="sum").item()
+            logits = self.vocabulary.logits(hidden, weight)
+            nats += F.cross_entropy(logits, whole[row, places], reduction="sum").item()
             count += len(places)
         return {**found, "pseudo_perplexity": (nats, count)}
 

@@ -15,6 +15,7 @@ from corpusforge.loader import Batch
 from corpusforge.spec import TrainSpec
 from corpusforge.tokenizer import Tokenizer
 
+from ..classes import EVERY, Classes
 from ..losses import IGNORE, cross_entropy
 
 Rows = Mapping[str, Tensor]  # what `Objective.prepare` made of some rows of a batch
@@ -49,6 +50,7 @@ class Objective(ABC):
     whole: ClassVar[bool] = False  # all text is a target, so bits per byte mean something
     generates: ClassVar[bool] = False  # the model goes on from a prompt
     tokenizers: ClassVar[str] = "wordpiece-30k"  # a shipped spec with the special tokens it needs
+    vocabulary: Classes = EVERY  # which rows of the table of tokens are in this process
     around: tuple[int, int] = (0, 0)  # ids of [CLS] and [SEP] in rows of pairs
 
     def __init__(self, spec: TrainSpec, tokenizer: Tokenizer) -> None:
@@ -83,9 +85,15 @@ class Objective(ABC):
         """Cross entropy of each label, with what the spec adds to it."""
         settings = self.spec.loss.model_dump()
         return {
-            label: Scored(*cross_entropy(*head, rows[label], **settings))
+            label: Scored(
+                *cross_entropy(*head, rows[label], **settings, classes=self.classes(label))
+            )
             for label, head in heads.items()
         }
+
+    def classes(self, label: str) -> Classes:
+        """Which classes of a label are in this process; the first label's are token ids."""
+        return self.vocabulary if label == self.labels[0] else EVERY
 
     def measure(
         self, model: nn.Module, heads: Mapping[str, Head], rows: Rows
@@ -94,7 +102,7 @@ class Objective(ABC):
         found = {}
         for label, name in self.accuracies.items():
             kept = rows[label] != IGNORE
-            logits = heads[label].hidden[kept] @ heads[label].weight.T
+            logits = self.classes(label).logits(heads[label].hidden[kept], heads[label].weight)
             right = int((logits.argmax(1) == rows[label][kept]).sum())
             found[name] = (float(right), len(logits))
         return found

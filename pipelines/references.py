@@ -1,0 +1,63 @@
+"""The beginning of every graph: references of units from a file, so that no graph grows with them.
+
+A job request has a limit (20 MB on Dataflow), so the graph names at most PLACES places in
+``work/references/STAGE.jsonl``, and the workers read the references there. With fewer units a
+place is one reference: a runner that cuts work up as the graph names it can spread them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import fsspec
+
+from corpusforge.shard import join, write_bytes
+
+PLACES = 1000
+
+
+class Read(beam.DoFn):
+    """Place [start, end) of the file -> the references in it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def process(self, place: tuple[int, int]) -> Iterator[Any]:
+        """Read the lines of a place."""
+        start, end = place
+        fs, path = fsspec.core.url_to_fs(self.path)
+        with fs.open(path, "rb") as file:
+            file.seek(start)
+            for line in file.read(end - start).splitlines():
+                yield json.loads(line)
+
+
+def of(root: str, stage: str, values: Sequence[Any]) -> _References:
+    """Write ``values`` (JSON) for ``stage``; returns what yields them, spread over workers."""
+    path = join(root, f"work/references/{stage}.jsonl")
+    lines = [json.dumps(value).encode() + b"\n" for value in values]
+    each = -(-len(lines) // PLACES) or 1
+    places, start = [], 0
+    for first in range(0, len(lines), each):
+        end = start + sum(map(len, lines[first : first + each]))
+        places.append((start, end))
+        start = end
+    write_bytes(path, b"".join(lines))
+    return _References(path, places)
+
+
+class _References(beam.PTransform):  # type: ignore[type-arg]
+    def __init__(self, path: str, places: Sequence[tuple[int, int]]) -> None:
+        super().__init__("references")
+        self.path, self.places = path, places
+
+    def expand(self, begin: Any) -> Any:
+        return (
+            begin
+            | "places" >> beam.Create(self.places)
+            | "read" >> beam.ParDo(Read(self.path))
+            | "spread" >> beam.Reshuffle()
+        )

@@ -1,0 +1,1 @@
+"""Sweeps: many trainings of one spec, drawn by Optuna, each a run of its own."""

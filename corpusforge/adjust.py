@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from corpusforge import spec as specs
-from corpusforge.forge_toml import tables
+from corpusforge.spec.folder import tables
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
@@ -52,6 +52,7 @@ def predict(run: str, data: str, output: str) -> dict[str, Any]:
 
 def sweep_spec(file: str | None = None, overrides: Iterable[str] = ()) -> specs.SweepSpec:
     """Read a sweep spec as ``load_spec`` reads others; its base is read too."""
+
     return specs.load_sweep(file, overrides, tables().get("sweep", {}))
 
 

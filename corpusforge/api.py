@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from corpusforge import spec as specs
 from corpusforge import storage
@@ -19,13 +19,17 @@ from corpusforge.adjust import predict as predict
 from corpusforge.adjust import sweep as sweep
 from corpusforge.adjust import sweep_spec as sweep_spec
 from corpusforge.errors import ExtraMissing, UsageError, nearest
-from corpusforge.forge_toml import TABLES, tables
-from corpusforge.forge_toml import load_spec as load_spec
+from corpusforge.eval import evaluate as evaluate
+from corpusforge.eval import make_choices as make_choices
 from corpusforge.parts import Part
+from corpusforge.spec.folder import TABLES, tables
+from corpusforge.spec.folder import load_spec as load_spec
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
     from corpusforge.replay import Replay
+
+S = TypeVar("S", bound=specs.Model)
 
 
 def load_part(name: str, *local: str) -> Any:
@@ -174,6 +178,19 @@ def train(
         chosen, output, spec, workers=check_workers(workers), fresh=fresh, quiet=quiet
     )
     return _reported(output, done)
+
+
+def plan_train(
+    inputs: Sequence[str] = (), spec: specs.TrainSpec | None = None
+) -> tuple[dict[str, Any], str]:
+    """Return what a process of a train run needs of memory, as values and as text; nothing is run.
+
+    ``spec.parallel`` says how many processes there are.
+    """
+    spec = spec or specs.TrainSpec()
+    job = load_part("train.memory")
+    found: dict[str, Any] = job.estimate(list(inputs) or spec.inputs or ["run/tok"], spec)
+    return found, str(job.describe(found))
 
 
 def replay(
@@ -332,7 +349,7 @@ def kind(run: str) -> str:
     """Return what a finished run is: clean, tokenize, train, finetune or sweep."""
     from corpusforge import manifest
 
-    return manifest.read(run, *TABLES, "sweep").kind
+    return manifest.read(run, *TABLES).kind
 
 
 def compare(first: str, second: str) -> str:

@@ -84,7 +84,7 @@ def train(
 def training_rows(
     folders: Sequence[str],
     spec: TrainSpec,
-    plan_folder: str,
+    plan_folder: str | None,
     around: tuple[int, int] = (0, 0),
 ) -> TokenLoader:
     """Batches of the training split, as a run of ``spec`` reads them."""

@@ -1,4 +1,4 @@
-"""The folder's forge.toml: tables of settings for the commands that run in it."""
+"""Specs as a folder's ``forge.toml`` and the command line give them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,27 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from corpusforge import spec as specs
 from corpusforge.errors import SpecError, nearest
+from corpusforge.spec import (
+    CleanSpec,
+    EvalSpec,
+    FinetuneSpec,
+    SweepSpec,
+    TokenizeSpec,
+    TrainSpec,
+    load,
+)
+from corpusforge.spec.model import Model
 
-S = TypeVar("S", bound=specs.Model)
-TABLES = {
-    "clean": specs.CleanSpec,
-    "tokenize": specs.TokenizeSpec,
-    "train": specs.TrainSpec,
-    "finetune": specs.FinetuneSpec,
+S = TypeVar("S", bound=Model)
+
+TABLES: dict[str, type[Model]] = {
+    "clean": CleanSpec,
+    "tokenize": TokenizeSpec,
+    "train": TrainSpec,
+    "finetune": FinetuneSpec,
+    "eval": EvalSpec,
+    "sweep": SweepSpec,
 }
 
 
@@ -23,7 +35,7 @@ def load_spec(kind: type[S], file: str | None = None, overrides: Iterable[str] =
     """Read a spec: the folder's ``forge.toml``, over it ``file``, over it the overrides."""
     table = next(name for name, known in TABLES.items() if known is kind)
     base = tables().get(table, {})
-    return specs.load(kind, file=file, overrides=overrides, base=base)
+    return load(kind, file=file, overrides=overrides, base=base)
 
 
 def tables() -> dict[str, dict[str, Any]]:
@@ -35,7 +47,7 @@ def tables() -> dict[str, dict[str, Any]]:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"not a TOML file: {error}", file="forge.toml") from None
-    known = (*TABLES, "sweep", "beam")
+    known = (*TABLES, "beam")
     for name, table in found.items():
         if name not in known:
             raise SpecError(

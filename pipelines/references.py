@@ -15,8 +15,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from corpusforge import storage
 from corpusforge.shard import join, write_bytes
+from corpusforge.storage import read_bytes
 
 PLACES = 1000
 
@@ -30,7 +30,7 @@ class Read(beam.DoFn):
     def process(self, place: tuple[int, int]) -> Iterator[Any]:
         """Read the lines of a place."""
         start, end = place
-        for line in storage.read_bytes(self.path, start, end).splitlines():
+        for line in read_bytes(self.path, start, end).splitlines():
             yield json.loads(line)
 
 

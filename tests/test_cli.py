@@ -267,9 +267,10 @@ def test_the_flags_stay_few():
         }
         | engine,
         "tokenize": {"inputs", "output", "algo", "vocab_size", "tokenizer"} | engine,
-        "train": {"inputs", "output", "steps", "fresh"},
+        "train": {"inputs", "output", "steps", "only_plan", "fresh"},
         "finetune": {"model", "data", "output", "task", "predict", "fresh"},
         "sweep": {"spec", "inputs", "output", "fresh"},
+        "eval": {"paths", "output", "compare", "make", "fresh"},
         "explain": {"run", "document", "step", "spikes", "html"},
         "replay": {"run", "output", "limit", "changes", "fresh"},
         "classify train": {"good", "bad", "output", "keep"},

@@ -17,7 +17,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("tutorial.md", "recipes.md", "finetuning.md", "sweeps.md")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("tutorial", "recipes", "finetuning", "evaluation", "sweeps", "parallel")
+    ),
 ]
 BLOCK = re.compile(r"^```\w*\n(\$ .*?)^```$", re.M | re.S)
 LINES = 16  # shown of what a command prints, when it is written anew

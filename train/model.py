@@ -13,9 +13,8 @@ objective decides, and no objective is named here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +29,16 @@ from .relative_bias import RelativeBias
 
 if TYPE_CHECKING:
     from .cache import KeyValueCache
+
+
+class Divided(Protocol):
+    """What divides the positions [B, S, D] of blocks over processes (tensor parallelism)."""
+
+    def enter(self, x: Tensor) -> Tensor:
+        """All positions -> those of this process."""
+
+    def leave(self, x: Tensor) -> Tensor:
+        """Those of this process -> all."""
 
 
 class Stack(nn.Module):
@@ -51,6 +60,7 @@ class Stack(nn.Module):
         super().__init__()
         self.spec, self.sequence = spec, sequence
         self.recompute = False  # blocks run again in the backward pass, nothing in them is kept
+        self.divided: Divided | None = None  # between attentions, positions are over processes
         self.positions = nn.Embedding(sequence, spec.width) if spec.position == "learned" else None
         self.rotary = (
             Rotary(sequence, spec.width // spec.heads, spec.rope_theta)
@@ -81,6 +91,8 @@ class Stack(nn.Module):
         if self.bias is not None:
             past = cache.length if cache is not None else 0
             mask, causal = self.bias(x.shape[1], past, causal, mask), False
+        if self.divided is not None:
+            x = self.divided.enter(x)
         for layer, block in enumerate(self.blocks):
             given = (x, rotation, causal, mask, cache, layer, memory, memory_mask)
             if self.recompute and self.training:
@@ -90,7 +102,7 @@ class Stack(nn.Module):
         if cache is not None:
             cache.length += x.shape[1]
         out: Tensor = self.norm(x)
-        return out
+        return out if self.divided is None else self.divided.leave(out)
 
 
 class Vocabulary:
@@ -270,7 +282,6 @@ class Attention(nn.Module):
         self.value = nn.Linear(spec.width, self.kv_heads * self.size, bias=spec.bias)
         self.out = nn.Linear(spec.width, spec.width, bias=spec.bias)
         self.drop = spec.dropout
-        self.draws: Callable[[], AbstractContextManager[None]] = nullcontext  # for the dropout
 
     def forward(
         self,
@@ -296,15 +307,14 @@ class Attention(nn.Module):
             # enable_gqa falls back to the unfused kernel on CPU; a copy of the heads does not
             groups = self.heads // self.kv_heads
             k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-        with self.draws():
-            y = F.scaled_dot_product_attention(
-                q,
-                k,
-                v,
-                attn_mask=mask,
-                dropout_p=self.drop if self.training else 0.0,
-                is_causal=causal and length > 1,
-            )
+        y = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            dropout_p=self.drop if self.training else 0.0,
+            is_causal=causal and length > 1,
+        )
         out: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return out
 

@@ -164,12 +164,14 @@ def tokenize(
 @click.argument("inputs", nargs=-1)
 @click.option("-o", "--output", default="run/model", show_default=True, help="Run folder.")
 @click.option("--steps", type=int, metavar="N", help="Optimizer steps.")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what memory it needs, and end.")
 @click.option("--fresh", is_flag=True, help="Start the output folder anew.")
 @common
 def train(
     inputs: tuple[str, ...],
     output: str,
     steps: int | None,
+    only_plan: bool,
     fresh: bool,
     spec_file: str | None,
     overrides: tuple[str, ...],
@@ -186,6 +188,9 @@ def train(
 
     flags = [f"run.steps={steps}"] if steps is not None else []
     spec = api.load_spec(specs.TrainSpec, spec_file, (*flags, *overrides))
+    if only_plan:
+        answer(as_json, *api.plan_train(inputs, spec))
+        return
     done = api.train(inputs, output, spec, workers=workers, fresh=fresh, quiet=quiet)
     facts = done.facts
     answer(

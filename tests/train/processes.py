@@ -92,30 +92,50 @@ def apart(one, other, skip=()):
     return losses, max(parameters.values())
 
 
-RESAVE = """
+TRAINER = """
 import sys
 from pathlib import Path
+import torch
+import torch.distributed as dist
 from corpusforge import spec
 from corpusforge.train.parallel import joined
 from corpusforge.train.trainer import Trainer
 loaded = spec.load(spec.TrainSpec, file=sys.argv[3], overrides=sys.argv[4:])
 with joined(loaded) as layout:
     trainer = Trainer([sys.argv[1]], Path(sys.argv[2]), loaded, lambda record: None, None, layout)
+    trainer.model.train()
+"""
+RESAVE = """
     assert trainer.step
     trainer._save()
     layout.tell(1)
 """
+COPIES = """
+    for _ in range(4):
+        trainer._advance()
+    copies = 0
+    for name, parameter in trainer.placement.named.items():
+        found = [torch.empty_like(parameter) for _ in range(layout.tensor)]
+        dist.all_gather(found, parameter.detach(), group=layout.group("tensor"))
+        if name not in trainer.placement.cuts.cut:
+            copies += 1
+            assert all(torch.equal(found[0], other) for other in found), name
+    assert copies
+    drawn = [torch.empty(3) for _ in range(layout.world)]
+    dist.all_gather(drawn, torch.rand(3))
+    assert all(torch.equal(drawn[0], other) for other in drawn) == (layout.data == 1)
+"""
 
 
-def resave(tokens, out, processes, *sets):
-    """Load the checkpoint of a run in a layout, and write it again at once."""
-    script, path = out.parent / "resave.py", out.parent / f"{out.name}.toml"
-    script.write_text(RESAVE)
+def within(script, tokens, out, processes, *sets):
+    """Run ``script`` with a trainer in each process; the spec is that of ``out``."""
+    file, path = out.parent / "within.py", out.parent / f"{out.name}.toml"
+    file.write_text(TRAINER + script)
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
     launch = [*launch, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
     launch = launch if processes > 1 else []
     done = subprocess.run(
-        [sys.executable, *launch, str(script), tokens, str(out), str(path), *sets],
+        [sys.executable, *launch, str(file), tokens, str(out), str(path), *sets],
         env={**os.environ, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"},
         timeout=TIMEOUT,
         capture_output=True,

@@ -6,9 +6,10 @@ import signal
 import time
 
 import pytest
-from processes import apart, children, ended, files, lines, resave, run, start
+from processes import COPIES, RESAVE, apart, children, ended, files, lines, run, start, within
 from tiny import of, small
 
+from corpusforge import spec as specs
 from corpusforge.train import checkpoint
 from corpusforge.train.metrics import read
 
@@ -94,7 +95,7 @@ def test_checkpoints_know_no_layout(tokens, equal, tmp_path, layout):
     manifest = checkpoint.existing(out).path / "manifest.json"
     for number in (processes, 1):
         written = manifest.stat().st_mtime_ns
-        resave(tokens, out, number, *(sets if number > 1 else []))
+        within(RESAVE, tokens, out, number, *(sets if number > 1 else []))
         assert files(out) == before
         assert manifest.stat().st_mtime_ns != written
 
@@ -114,7 +115,15 @@ def test_tensor_parallel_of_every_stack(folders, tmp_path, objective):
     assert losses <= 1e-5 and parameters <= 1e-4
     one, two = (lines(tmp_path / name)[-1] for name in ("one", "two"))
     for name in ("heldout_loss", "pseudo_perplexity", "masked_accuracy"):
-        assert two.get(name) == pytest.approx(one.get(name), rel=1e-5)
+        assert two.get(name, 0) == pytest.approx(one.get(name, 0), rel=1e-5)
+
+
+@pytest.mark.parametrize("data", [1, 2])
+def test_copies_stay_copies(tokens, tmp_path, data):
+    """With dropout, whose draws differ inside the stacks and not around them."""
+    spec = small(model__dropout=0.3, model__heads=4, model__norm="post", model__position="learned")
+    (tmp_path / "run.toml").write_text(specs.dump(spec))
+    within(COPIES, tokens, tmp_path / "run", 2 * data, "parallel.tensor=2")
 
 
 def test_two_streams_divided_fully(folders, tmp_path):
@@ -205,6 +214,8 @@ def test_a_finished_run_is_answered(tokens, alone):
     """Again, in more processes: nothing is trained."""
     before = files(alone)
     assert run(tokens, alone, small(**CHANGES), 2)["steps"] == 50
+    code, _, error = ended(start(tokens, alone, small(), 2))  # which the first process alone finds
+    assert code and error.count("forge: ") == 1 and "made with another spec" in error
     assert files(alone) == before
 
 

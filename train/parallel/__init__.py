@@ -14,6 +14,7 @@ from .cuts import Cuts
 from .full import Full
 from .layout import Layout, joined
 from .placement import Placement
+from .regions import Peers
 from .shards import Shards
 from .tensor import cut
 
@@ -27,4 +28,5 @@ def placement(model: nn.Module, spec: TrainSpec, layout: Layout) -> Placement:
     kind = KINDS[spec.parallel.shard] if layout.data > 1 else Placement
     if layout.tensor == 1:
         return kind(model, spec, layout, Cuts())
-    return kind(model, spec, layout, *cut(model, layout))
+    peers = Peers(layout.tensor_rank, layout.tensor, layout.group("tensor"))
+    return kind(model, spec, layout, *cut(model, peers))

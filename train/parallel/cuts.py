@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 import torch
@@ -11,11 +11,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Cuts:
-    """Parameters by name with the dimension that is cut and its whole size; others are copies."""
+    """Parameters by name with the dimension that is cut and its whole size; others are copies.
+
+    Of ``terms``, which are copies, each process has a term of the gradient.
+    """
 
     rank: int = 0
     parts: int = 1
     cut: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    terms: Set[str] = frozenset()
 
     def counts(self, name: str) -> bool:
         """Whether this process's part is its own, or it is the first that has the copy."""

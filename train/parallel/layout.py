@@ -103,6 +103,21 @@ class Layout:
         return [found[rank][turn] for turn in range(len(mine)) for rank in range(self.data)]
 
 
+def check(spec: TrainSpec) -> None:
+    """Raise SpecError for what does not go together in several processes."""
+    wanted = spec.parallel
+    parts = wanted.shard != "none" or wanted.tensor > 1
+    layout = f"parallel.shard = '{wanted.shard}', parallel.tensor = {wanted.tensor}"
+    if parts and spec.optim.name == "adafactor":
+        raise SpecError(
+            f"optim.name = 'adafactor' with {layout}",
+            expected="adamw or adam, whose state can be cut anywhere",
+            remedy="use --set optim.name=adamw, or data processes without shards",
+        )
+    if spec.run.compile and (wanted.shard == "full" or wanted.tensor > 1):
+        raise SpecError(f"run.compile with {layout}", remedy="use --set run.compile=false")
+
+
 @contextmanager
 def joined(spec: TrainSpec) -> Iterator[Layout]:
     """Meet the other processes that torchrun started, if it did.
@@ -122,12 +137,7 @@ def joined(spec: TrainSpec) -> Iterator[Layout]:
                 f"processes, but there {'are' if world > 1 else 'is'} {world}",
                 remedy=f"run: torchrun --nproc-per-node {layout.world} -m corpusforge train ...",
             )
-        if wanted.shard != "none" and spec.optim.name == "adafactor":
-            raise SpecError(
-                f"optim.name = 'adafactor' with parallel.shard = '{wanted.shard}'",
-                expected="adamw or adam, whose state can be cut anywhere",
-                remedy="use --set parallel.shard=none, or --set optim.name=adamw",
-            )
+        check(spec)
         layout.slices(spec)
         kind = device(spec.run.device).type
         if kind == "cuda":

@@ -81,7 +81,17 @@ class Placement:
         self.optimizer.step()
 
     def clip_parts(self, parts: Mapping[str, Tensor], limit: float, group: Any) -> float:
-        """`clip` of gradients of which the processes of ``group`` hold parts each."""
+        """`clip` of gradients of which the processes of ``group`` hold parts each.
+
+        Terms are added over the tensor processes first: one exchange for all of them.
+        """
+        terms = [part for name, part in parts.items() if name in self.cuts.terms]
+        if terms:
+            row = torch.cat([part.reshape(-1) for part in terms])
+            dist.all_reduce(row, group=self.layout.group("tensor"))
+            sizes = [part.numel() for part in terms]
+            for part, total in zip(terms, row.split(sizes), strict=True):
+                part.copy_(total.view(part.shape))
         square = torch.zeros((), dtype=torch.float64, device=next(self.model.parameters()).device)
         for name, part in parts.items():
             if self.cuts.counts(name):

@@ -1,27 +1,24 @@
 """Every matrix cut over the tensor processes, as in Megatron-LM (Shoeybi et al. 2019, section 3).
 
 Queries, keys, values and the feed-forward's first matrices are cut by output, so that a process has
-whole heads; the matrices after them by input, so that their outputs are terms of a sum. Norms,
-positions and what stands outside the blocks are copies, and have equal gradients in all processes.
+whole heads; the matrices after them by input, so that their outputs are terms of a sum. Norms and
+the residual stream of a stack are divided by positions (Korthikanti et al. 2022), so the gradients
+of what works on them are terms of a sum too. What stands outside the stacks are copies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from corpusforge.errors import SpecError
 
-from ..model import Attention, FeedForward
+from ..model import Attention, FeedForward, Stack
 from ..two_stream import TwoStream
 from .cuts import Cuts
-from .layout import Layout
-from .regions import copied, reduced
+from .regions import Peers, Positions, copied, gathered, scattered
 from .vocabulary import CutClasses, CutEmbedding
 
 _BY_OUTPUT = ("query", "key", "value", "up", "gate")
@@ -30,15 +27,15 @@ _BY_VOCABULARY = ("tokens.weight", "head.weight", "vocabulary_bias")
 
 
 class Row(nn.Module):
-    """A linear layer cut by input: the processes' outputs are added, then the bias."""
+    """A linear layer cut by input: the processes' outputs are added, each has its positions."""
 
-    def __init__(self, linear: nn.Linear, group: Any) -> None:
+    def __init__(self, linear: nn.Linear, peers: Peers) -> None:
         super().__init__()
-        self.weight, self.bias, self.group = linear.weight, linear.bias, group
+        self.weight, self.bias, self.peers = linear.weight, linear.bias, peers
 
     def forward(self, x: Tensor) -> Tensor:
-        """Part of the inputs [..., n] -> the whole output, in all processes."""
-        y = reduced(nn.functional.linear(x, self.weight), self.group)
+        """Part of the inputs [B, S, n] -> whole outputs of this process's positions."""
+        y = scattered(nn.functional.linear(x, self.weight), self.peers)
         return y if self.bias is None else y + self.bias
 
 
@@ -62,32 +59,36 @@ def check(model: nn.Module, parts: int) -> None:
             )
 
 
-def cut(model: nn.Module, layout: Layout) -> tuple[Cuts, CutClasses]:
+def cut(model: nn.Module, peers: Peers) -> tuple[Cuts, CutClasses]:
     """Cut ``model`` in place; where its parts lie, and which rows of the vocabulary are here."""
-    rank, parts, group = layout.tensor_rank, layout.tensor, layout.group("tensor")
-    check(model, parts)
-    vocabulary = CutClasses(len(model.tokens.weight), rank, parts, group)
-    places = {}
+    check(model, peers.parts)
+    vocabulary = CutClasses(len(model.tokens.weight), peers)
+    places, terms = {}, set[str]()
     for name, parameter in model.named_parameters():
         dimension = _dimension(name)
         if dimension is not None and dimension < parameter.dim():
             places[name] = dimension, parameter.shape[dimension]
-    cuts = Cuts(rank, parts, places)
+    cuts = Cuts(peers.rank, peers.parts, places, terms)
     for name, parameter in model.named_parameters():
         if name in places:
             parameter.data = cuts.part(name, parameter.data).clone()
-    enter = partial(_enter, group=group)
-    for module in model.modules():
-        if isinstance(module, Attention):
-            module.heads //= parts
-            module.kv_heads //= parts
-            module.out = Row(module.out, group)
-            module.register_forward_pre_hook(enter)
-            if module.drop:
-                module.draws = partial(_draws, rank)
-        elif isinstance(module, FeedForward):
-            module.down = Row(module.down, group)
-            module.register_forward_pre_hook(enter)
+    for path, module in model.named_modules():
+        if isinstance(module, Stack):
+            positions = Positions(peers)
+            module.divided = positions
+            prefix = f"{path}." if path else ""
+            inside = (f"{prefix}blocks.", f"{prefix}norm.")
+            terms |= {n for n, _ in model.named_parameters() if n.startswith(inside)} - set(places)
+            for part in module.blocks.modules():
+                if isinstance(part, Attention):
+                    part.heads //= peers.parts
+                    part.kv_heads //= peers.parts
+                    part.out = Row(part.out, peers)
+                elif isinstance(part, FeedForward):
+                    part.down = Row(part.down, peers)
+                else:
+                    continue
+                part.register_forward_pre_hook(partial(_enter, peers=peers, positions=positions))
     model.tokens = CutEmbedding(model.tokens, vocabulary)
     return cuts, vocabulary
 
@@ -103,18 +104,11 @@ def _dimension(name: str) -> int | None:
     return 1 if name.endswith("bias.table.weight") else None  # by head: `RelativeBias`
 
 
-def _enter(module: nn.Module, args: tuple[Any, ...], *, group: Any) -> tuple[Any, ...]:
+def _enter(
+    module: nn.Module, args: tuple[Any, ...], *, peers: Peers, positions: Positions
+) -> tuple[Any, ...]:
     """Let x, and the memory that cross attention reads, into the part that is cut."""
     x, *rest = args
     if len(rest) == 6 and rest[5] is not None:
-        rest[5] = copied(rest[5], group)
-    return copied(x, group), *rest
-
-
-@contextmanager
-def _draws(rank: int) -> Iterator[None]:
-    """Dropout of this process's heads: draws of its own, after which all go on alike."""
-    seed = int(torch.randint(1 << 62, ()))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed + rank)
-        yield
+        rest[5] = copied(rest[5], peers)
+    return gathered(x, peers, positions.length), *rest

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from ..classes import Classes
 from .cuts import bounds
-from .regions import reduced, whole_last
+from .regions import Peers, reduced, whole_last
 
 
 class CutClasses(Classes):
     """Rows [begin, end) of ``size`` are here: logits are [n, end - begin]."""
 
-    def __init__(self, size: int, rank: int, parts: int, group: dist.ProcessGroup) -> None:
-        self.size, self.parts, self.group = size, parts, group
-        self.begin, self.end = bounds(size, rank, parts)
+    def __init__(self, size: int, peers: Peers) -> None:
+        self.size, self.peers, self.group = size, peers, peers.group
+        self.begin, self.end = bounds(size, peers.rank, peers.parts)
 
     def count(self, weight: Tensor) -> int:
         """Number of classes in all processes."""
@@ -64,7 +64,7 @@ class CutClasses(Classes):
 
     def logits(self, hidden: Tensor, weight: Tensor) -> Tensor:
         """Logits of all classes, for figures of held-out text."""
-        return whole_last(hidden @ weight.T, self.size, self.parts, self.group)
+        return whole_last(hidden @ weight.T, self.size, self.peers)
 
     def _here(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         return (targets >= self.begin) & (targets < self.end), targets - self.begin
@@ -84,4 +84,4 @@ class CutEmbedding(nn.Module):
         here = (tokens >= begin) & (tokens < end)
         place = (tokens - begin).clamp(0, max(end - begin - 1, 0))
         found = nn.functional.embedding(place, self.weight) * here[..., None]
-        return reduced(found, self.classes.group)
+        return reduced(found, self.classes.peers)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-LIMIT = 120  # seconds for one command, after which its whole process group is killed
-READY = 40  # seconds until a service answers
+LIMIT = 300  # seconds for one command, after which its whole process group is killed
+READY = 90  # seconds until a service answers
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="the extra dask is not installed"

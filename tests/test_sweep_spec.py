@@ -112,6 +112,14 @@ def test_what_is_refused_beside_the_ranges(tmp_path, override, message):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_range_is_overridden_whole_or_in_part(tmp_path):
+    text = '[ranges]\n"optim.learning_rate" = {low=1e-4, high=1e-2, log=true}\n'
+    part = load(text, tmp_path, ["ranges.optim.learning_rate.high=0.1"])
+    assert part.ranges["optim.learning_rate"] == specs.Range(low=1e-4, high=0.1, log=True)
+    whole = load(text, tmp_path, ["ranges.optim.learning_rate=[1.0, 2.0]", "ranges.run.batch=[4]"])
+    assert whole.ranges == {"optim.learning_rate": [1.0, 2.0], "run.batch": [4]}
+
+
 def test_the_shipped_sweep_is_whole():
     spec = specs.load_sweep("sweep-mini")
     assert len(spec.ranges) == 4 and spec.train.model.width == 64

@@ -82,7 +82,10 @@ class SweepSpec(Model):
     @classmethod
     def _flat(cls, given: Any) -> Any:
         """Read ``"optim.warmup" = ...`` and ``optim.warmup = ...`` alike."""
-        found = dict(_leaves(given))
+        found: dict[str, Any] = {}
+        for key, value in _leaves(given):
+            both = isinstance(value, dict) and isinstance(found.get(key), dict)
+            found[key] = {**found[key], **value} if both else value  # --set of one end
         return {key: _choice(key, found[key]) for key in sorted(found)}
 
     def trial(self, settings: Mapping[str, Any]) -> TrainSpec:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from corpusforge import spec as specs
+from corpusforge.spec.folder import tables
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
@@ -51,9 +52,8 @@ def predict(run: str, data: str, output: str) -> dict[str, Any]:
 
 def sweep_spec(file: str | None = None, overrides: Iterable[str] = ()) -> specs.SweepSpec:
     """Read a sweep spec as ``load_spec`` reads others; its base is read too."""
-    from corpusforge import api
 
-    return specs.load_sweep(file, overrides, api._forge_toml().get("sweep", {}))
+    return specs.load_sweep(file, overrides, tables().get("sweep", {}))
 
 
 def sweep(
@@ -72,6 +72,6 @@ def sweep(
     from corpusforge import api
 
     chosen = list(inputs) or spec.inputs or spec.train.inputs or ["run/tok"]
-    job = api.load_part("train.sweeps.run_sweep")
+    job = api.load_part("train.sweeps.run_sweep", *chosen, output)
     done: Manifest = job.run_sweep(chosen, output, spec, workers=workers, fresh=fresh, quiet=quiet)
     return api._reported(output, done)

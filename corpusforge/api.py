@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from corpusforge import spec as specs
@@ -20,49 +18,18 @@ from corpusforge.adjust import finetune as finetune
 from corpusforge.adjust import predict as predict
 from corpusforge.adjust import sweep as sweep
 from corpusforge.adjust import sweep_spec as sweep_spec
-from corpusforge.errors import ExtraMissing, SpecError, UsageError, nearest
+from corpusforge.errors import ExtraMissing, UsageError, nearest
+from corpusforge.eval import evaluate as evaluate
+from corpusforge.eval import make_choices as make_choices
 from corpusforge.parts import Part
+from corpusforge.spec.folder import TABLES, tables
+from corpusforge.spec.folder import load_spec as load_spec
 
 if TYPE_CHECKING:
     from corpusforge.manifest import Manifest
     from corpusforge.replay import Replay
 
 S = TypeVar("S", bound=specs.Model)
-TABLES = {
-    "clean": specs.CleanSpec,
-    "tokenize": specs.TokenizeSpec,
-    "train": specs.TrainSpec,
-    "finetune": specs.FinetuneSpec,
-}
-
-
-def load_spec(kind: type[S], file: str | None = None, overrides: Iterable[str] = ()) -> S:
-    """Read a spec: the folder's ``forge.toml``, over it ``file``, over it the overrides."""
-    table = next(name for name, known in TABLES.items() if known is kind)
-    base = _forge_toml().get(table, {})
-    return specs.load(kind, file=file, overrides=overrides, base=base)
-
-
-def _forge_toml() -> dict[str, dict[str, Any]]:
-    """Return the tables of the folder's ``forge.toml``, if there is one."""
-    path = Path("forge.toml")
-    if not path.exists():
-        return {}
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"not a TOML file: {error}", file="forge.toml") from None
-    known = (*TABLES, "sweep", "beam")
-    for name, table in tables.items():
-        if name not in known:
-            raise SpecError(
-                f"unknown table '[{name}]'", file="forge.toml", remedy=nearest(name, known)
-            )
-        if not isinstance(table, dict):
-            raise SpecError(
-                f"'{name}' = {table!r}", file="forge.toml", expected=f"a table [{name}]"
-            )
-    return tables
 
 
 def load_part(name: str, *local: str) -> Any:
@@ -160,7 +127,7 @@ def _engine(runner: str, workers: int | None, beam: Sequence[str]) -> Any:
     from corpusforge.run import check_workers
 
     count = check_workers(workers)
-    part, table = load_part("pipelines.engine"), _forge_toml().get("beam", {})
+    part, table = load_part("pipelines.engine"), tables().get("beam", {})
     return part.Engine(runner, count, (*part.options.of_table(table), *beam))
 
 
@@ -382,7 +349,7 @@ def kind(run: str) -> str:
     """Return what a finished run is: clean, tokenize, train, finetune or sweep."""
     from corpusforge import manifest
 
-    return manifest.read(run, *TABLES, "sweep").kind
+    return manifest.read(run, *TABLES).kind
 
 
 def compare(first: str, second: str) -> str:

@@ -92,9 +92,9 @@ def _items(path: str, fields: Sequence[str]) -> Iterator[Item]:
         stem = stem.removesuffix(ending)
     data = given.read(path)
     if stem.endswith(".parquet"):
-        return _of_records(path, _rows(path, data), fields)
+        return _of_records(path, table_rows(path, data), fields)
     if stem.endswith(_JSON):
-        return _of_records(path, _records(path, data), fields)
+        return _of_records(path, json_lines(path, data), fields)
     return _paragraphs(path, data)
 
 
@@ -124,7 +124,8 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(inner)
 
 
-def _records(path: str, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+def json_lines(path: str, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield place ("line 3") and object of each line; InputError where it is none."""
     for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
@@ -137,7 +138,8 @@ def _records(path: str, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"line {number}", record
 
 
-def _rows(path: str, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+def table_rows(path: str, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield place ("row 3") and fields of each row of a Parquet file."""
     try:
         table = pq.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError) as error:

@@ -93,7 +93,7 @@ class Tokens:
         """
         parts = []
         for one in self.batches:
-            out = _hash(one.column("id")) < np.uint64(int(heldout * 2.0**64))
+            out = held_out(one.column("id"), heldout)
             size = np.diff(one.column("ids").offsets.to_numpy())
             parts.append(np.where(out == (split == "heldout"), size, 0))
         return np.concatenate(parts)
@@ -290,6 +290,12 @@ def _map(folder: str, shard: Shard) -> list[pa.RecordBatch]:
             remedy=_AGAIN,
         )
     return [one for one in batches if one.num_rows]
+
+
+def held_out(ids: pa.Array, share: float) -> np.ndarray:
+    """Which documents of these ids (binary(16) [n]) are held out at ``share``: bool [n]."""
+    out: np.ndarray = _hash(ids) < np.uint64(int(share * 2.0**64))
+    return out
 
 
 def _hash(ids: pa.Array) -> np.ndarray:

@@ -17,7 +17,7 @@ def verify(root: str) -> dict[str, Any]:
 
     Raises AccountingError (exit code 4) for the first thing that is off.
     """
-    run = manifest.read(root, "clean", "tokenize", "train", "finetune", "sweep")
+    run = manifest.read(root, "clean", "tokenize", "train", "finetune", "eval", "sweep")
     for shard in run.shards:
         size, sha256 = file_sha256(root, shard.name)
         if size < 0:
@@ -86,6 +86,10 @@ def _train(root: str, run: Manifest) -> str:
     return manifest.content_of_files(run.in_folder(checkpoint))
 
 
+def _eval(root: str, run: Manifest) -> str:
+    return manifest.content_of_files(run.in_folder("predictions"))
+
+
 def _sweep(root: str, run: Manifest) -> str:
     """Every trial counts once: complete (kept), pruned (dropped) or failed."""
     found = trials.read(root)
@@ -111,5 +115,6 @@ CONTENT = {
     "tokenize": _tokenize,
     "train": _train,
     "finetune": _train,
+    "eval": _eval,
     "sweep": _sweep,
 }

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-import fsspec
 
 from corpusforge.shard import join, write_bytes
+from corpusforge.storage import read_bytes
 
 PLACES = 1000
 
@@ -28,11 +28,8 @@ class Read(beam.DoFn):
     def process(self, place: tuple[int, int]) -> Iterator[Any]:
         """Read the lines of a place."""
         start, end = place
-        fs, path = fsspec.core.url_to_fs(self.path)
-        with fs.open(path, "rb") as file:
-            file.seek(start)
-            for line in file.read(end - start).splitlines():
-                yield json.loads(line)
+        for line in read_bytes(self.path, start, end).splitlines():
+            yield json.loads(line)
 
 
 def of(root: str, stage: str, values: Sequence[Any]) -> _References:

@@ -270,6 +270,7 @@ def test_the_flags_stay_few():
         "train": {"inputs", "output", "steps", "only_plan", "fresh"},
         "finetune": {"model", "data", "output", "task", "predict", "fresh"},
         "sweep": {"spec", "inputs", "output", "fresh"},
+        "eval": {"paths", "output", "compare", "make", "fresh"},
         "explain": {"run", "document", "step", "spikes", "html"},
         "replay": {"run", "output", "limit", "changes", "fresh"},
         "classify train": {"good", "bad", "output", "keep"},

@@ -19,7 +19,7 @@ PAGES = [
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("tutorial", "recipes", "finetuning", "sweeps", "parallel")
+        for name in ("tutorial", "recipes", "finetuning", "evaluation", "sweeps", "parallel")
     ),
 ]
 BLOCK = re.compile(r"^```\w*\n(\$ .*?)^```$", re.M | re.S)

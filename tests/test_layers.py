@@ -15,7 +15,17 @@ KERNEL_LIBRARIES = {
     *("numpy", "numba", "pyarrow", "selectolax", "resiliparse", "trafilatura"),
     *("xxhash", "fasttext", "datasketch", "spacy"),
 }
-TRAIN_PARTS = {"spec", "schema", "manifest", "tokenizer", "loader", "errors", "run", "trials"}
+TRAIN_PARTS = {
+    "spec",
+    "schema",
+    "manifest",
+    "tokenizer",
+    "loader",
+    "errors",
+    "run",
+    "eval",
+    "trials",
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -7,7 +7,7 @@ import ast
 import inspect
 from pathlib import Path
 
-from corpusforge.spec import CleanSpec, FinetuneSpec, SweepSpec, TokenizeSpec, TrainSpec
+from corpusforge.spec import CleanSpec, EvalSpec, FinetuneSpec, SweepSpec, TokenizeSpec, TrainSpec
 from corpusforge.spec.model import Model
 
 PAGE = Path(__file__).parent.parent / "docs/spec.md"
@@ -15,8 +15,8 @@ HEAD = """# Settings
 
 Every key of the specs; written by `tests/test_spec_reference.py` from the code. A key is set
 by `--set KEY=VALUE`, in a TOML file (`--spec FILE`), or in the tables `[clean]`, `[tokenize]`,
-`[train]`, `[finetune]` and `[sweep]` of the folder's `forge.toml`; an unknown one is refused with
-the nearest name.
+`[train]`, `[finetune]`, `[eval]` and `[sweep]` of the folder's `forge.toml`; an unknown one is
+refused with the nearest name.
 """
 
 
@@ -73,6 +73,7 @@ def reference():
     kinds = {
         "clean": CleanSpec, "tokenize": TokenizeSpec, "train": TrainSpec, "finetune": FinetuneSpec,
         "sweep": SweepSpec,
+        "eval": EvalSpec,
     }  # fmt: skip
     for name, kind in kinds.items():
         rows = ["| key | is | default | |", "|---|---|---|---|"]
@@ -97,7 +98,7 @@ def test_every_key_of_the_specs_is_listed():
                 yield prefix + name
 
     page = reference()
-    for kind in (CleanSpec, TokenizeSpec, TrainSpec, FinetuneSpec, SweepSpec):
+    for kind in (CleanSpec, TokenizeSpec, TrainSpec, FinetuneSpec, EvalSpec, SweepSpec):
         for key in keys(kind().model_dump()):
             assert f"`{key}`" in page, key
 

@@ -39,6 +39,7 @@ def sample(
     older half of the context is forgotten. ``cached=False`` reads the context anew for each token.
     """
     generator = torch.Generator().manual_seed(seed)
+    where = model.tokens.weight.device
     context = list(prompt)[-model.sequence :]
     cache = KeyValueCache(model) if cached else None
     fresh = context  # what the model has not read yet
@@ -47,9 +48,9 @@ def sample(
             context = fresh = context[-(model.sequence // 2 + 1) :]
             cache = KeyValueCache(model) if cached else None
         with torch.inference_mode():
-            read = torch.tensor([fresh if cached else context])
+            read = torch.tensor([fresh if cached else context], device=where)
             hidden = model(read, causal=True, cache=cache)
-            scores = model.logits(hidden[0, -1])
+            scores = model.logits(hidden[0, -1]).cpu()  # where the generator is
         token = choose(scores, temperature, top_k, top_p, generator)
         yield token
         context = [*context, token]

@@ -10,6 +10,7 @@ import click
 
 from . import classify as quality
 from . import dedup, finetune, look, make
+from . import eval as evaluation
 from . import replay as replaying
 from . import rules as rule_sets
 from . import sweep as sweeps
@@ -21,6 +22,7 @@ COMMANDS = (
     make.train,
     finetune.finetune,
     sweeps.sweep,
+    evaluation.evaluate,
     look.explain,
     replaying.replay,
     quality.classify,

@@ -18,6 +18,7 @@ from corpusforge.report import (
     tokens,
     train,
 )
+from corpusforge.report import eval as evaluation
 from corpusforge.shard import exists, join, write_bytes
 
 SECTIONS = {
@@ -26,6 +27,7 @@ SECTIONS = {
     "train": train.sections,
     "finetune": finetune.sections,
     "sweep": sweep.sections,
+    "eval": evaluation.sections,
 }
 
 

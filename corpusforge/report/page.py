@@ -41,8 +41,12 @@ def text(value: object, longest: int = LONGEST) -> Html:
     """Escape the first ``longest`` characters; those that are not seen are shown as [U+202E]."""
     if isinstance(value, Html):
         return value
-    shown = _UNSEEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", cut(str(value), longest))
-    return Html(escape(shown, quote=True))
+    return Html(escape(visible(cut(str(value), longest)), quote=True))
+
+
+def visible(value: str) -> str:
+    """Show characters that are not seen by their number."""
+    return _UNSEEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", value)
 
 
 def cut(value: str, length: int = CUT) -> str:

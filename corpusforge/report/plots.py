@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from corpusforge.report.distribution import Bars
-from corpusforge.report.page import Html, element, join
+from corpusforge.report.page import Html, element, join, visible
 
 NOTE = "No plots: they come with pip install 'corpusforge[report]', then forge report again."
 WIDTH, HEIGHT = 280, 130  # of the plot itself, in CSS pixels at scale 1
@@ -111,6 +111,26 @@ def curve(values: np.ndarray, label: str, marks: np.ndarray, across: str = "step
         dots = {"point": {"filled": True, "color": "var(--dropped)", "size": 25}}
         layers.append(layer({**_line("dropped"), **dots}, points, x=x, y=y))
     return draw({"layer": layers}, label)
+
+
+def spans(rows: Sequence[tuple[str, float, float, float]], label: str) -> Html | None:
+    """Draw named values, each as a point with the interval from the first to the second bound."""
+    data = [{"name": visible(n), "value": v, "low": a, "high": b} for n, v, a, b in rows]
+    y: Layer = {"field": "name", "type": "nominal", "title": None, "sort": None}
+    y["axis"] = {
+        "labelLimit": 120,
+        "grid": False,
+        "labelExpr": "datum.label",
+        "labelOverlap": False,
+    }
+    x = axis("low", zero=False)
+    rule = {"type": "rule", "color": "var(--kept)", "size": 1.5}
+    point = {"type": "point", "filled": True, "color": "var(--kept)", "size": 35, "opacity": 1}
+    layers = [
+        layer(rule, data, x=x, x2={"field": "high"}, y=y),
+        layer(point, data, x={**x, "field": "value"}, y=y),
+    ]
+    return draw({"layer": layers, "height": {"step": 18}}, label)
 
 
 def _spans(values: np.ndarray) -> Iterable[dict[str, float]]:

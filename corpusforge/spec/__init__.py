@@ -17,6 +17,7 @@ from .clean import (
     Transforms,
     Url,
 )
+from .eval import EvalSpec
 from .finetune import FinetuneSpec
 from .load import differences, digest, dump, load, parse, shipped
 from .model import MIB, Model
@@ -30,6 +31,7 @@ __all__ = [
     "DataSpec",
     "Decontaminate",
     "Dedup",
+    "EvalSpec",
     "Extract",
     "Fields",
     "FinetuneSpec",

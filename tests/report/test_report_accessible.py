@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from report_runs import usual, usual_sweep, write_clean, write_model, write_sweep, write_tokens
+from test_eval_report import write as write_eval
 from test_report import LOSSES, hostile
 
 from corpusforge import report
@@ -55,6 +56,7 @@ def pages(tmp_path_factory):
     found.append(report.write(write_tokens(str(root / "tok"), [("en", 10, 40), ("de", 3, 9)])))
     found.append(report.write(write_sweep(root / "sweep", usual_sweep(), importance={"a": 1.0})))
     found.append(report.write(write_model(root / "model", LOSSES, continuations=["[a] b"])))
+    found.append(report.write(write_eval(root / "eval")))
     return [Path(path) for path in found]
 
 

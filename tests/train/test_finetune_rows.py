@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusforge.errors import InputError
-from corpusforge.train.finetune import scores
+from corpusforge.eval import scores
 from corpusforge.train.finetune.batches import batches
 from corpusforge.train.finetune.rows import read, split
 from corpusforge.train.finetune.task import labels_of

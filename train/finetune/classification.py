@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from corpusforge.errors import InputError
+from corpusforge.eval import scores
 
-from . import scores
 from .base import Tuned
 from .rows import Row
 from .task import Batch, Item, Scored, Task, class_weights, index_of, labels_of

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from corpusforge.eval import scores
+
 from ..generate import sample, until
 from ..losses import IGNORE, cross_entropy
-from . import scores
 from .base import Tuned
 from .chat import Chat, Message
 from .rows import Row

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import scores
+from corpusforge.eval import scores
+
 from .base import Tuned
 from .rows import Row
 from .task import Batch, Item, Scored, Task

@@ -11,8 +11,9 @@ import pyarrow as pa
 import torch.nn.functional as F
 from torch import Tensor
 
+from corpusforge.eval import scores
+
 from ..losses import IGNORE
-from . import scores
 from .base import Tuned
 from .rows import Row
 from .task import Batch, Item, Scored, Task, class_weights, index_of, labels_of

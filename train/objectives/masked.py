@@ -16,7 +16,7 @@ from corpusforge.tokenizer import Tokenizer
 from ..encoder import Encoder
 from ..losses import IGNORE
 from .draws import below, draws, uniform
-from .objective import Head, Objective, Rows, with_bias
+from .objective import Head, Objective, Rows, tensors, with_bias
 
 SHARE = 0.15  # of a row's tokens that are predicted
 MASKED, REPLACED = 0.8, 0.1  # of these, those that become [MASK] or another token; the rest stay
@@ -73,11 +73,12 @@ class Masked(Objective):
         """The chosen tokens, and the order of the spans from the first position."""
         hidden = model(rows["inputs"], rows["types"], rows["segments"] >= 0)
         return {
-            "targets": self._tokens(model, hidden),
+            "targets": self.tokens(model, hidden),
             "order": with_bias(model.pooled(hidden), model.order.weight, model.order.bias),
         }
 
-    def _tokens(self, model: Encoder, hidden: torch.Tensor) -> Head:
+    def tokens(self, model: Encoder, hidden: torch.Tensor) -> Head:
+        """The token at every position of ``hidden`` [..., D]."""
         return with_bias(model.transformed(hidden), model.unembedding, model.vocabulary_bias)
 
     def measure(
@@ -102,7 +103,7 @@ class Masked(Objective):
             alone[each, places] = self.mask
             shape = alone.shape
             types, seen = rows["types"][row].expand(shape), rows["segments"][row].expand(shape) >= 0
-            hidden, weight = self._tokens(model, model(alone, types, seen)[each, places])
+            hidden, weight = self.tokens(model, model(alone, types, seen)[each, places])
             logits = self.vocabulary.logits(hidden, weight)
             nats += F.cross_entropy(logits, whole[row, places], reduction="sum").item()
             count += len(places)
@@ -111,7 +112,7 @@ class Masked(Objective):
     def example(self, model: Encoder, batch: Batch, seed: int) -> str:
         """Show the row's text, hidden tokens as [token > guess]."""
         arrays = self.prepare(batch)
-        rows = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        rows = tensors(arrays, slice(None), next(model.parameters()).device)
         with torch.no_grad():
             hidden, weight = self.heads(model, rows)["targets"]
             guesses = (hidden[0] @ weight.T).argmax(1)

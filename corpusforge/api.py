@@ -182,8 +182,9 @@ def plan_train(
     ``spec.parallel`` says how many processes there are.
     """
     spec = spec or specs.TrainSpec()
-    job = load_part("train.memory")
-    found: dict[str, Any] = job.estimate(list(inputs) or spec.inputs or ["run/tok"], spec)
+    chosen = list(inputs) or spec.inputs or ["run/tok"]
+    job = load_part("train.memory", *chosen)
+    found: dict[str, Any] = job.estimate(chosen, spec)
     return found, str(job.describe(found))
 
 

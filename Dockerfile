@@ -22,4 +22,8 @@ RUN wheel="$(ls /tmp/corpusforge-*.whl)" \
     && pip install --no-cache-dir --constraint /tmp/constraints.txt "${wheel}[gcp]" \
     && rm /tmp/constraints.txt "${wheel}" \
     && forge doctor \
+    && sample="$(python -c 'import corpusforge.sample_data as s; print(list(s.__path__)[0])')" \
+    && forge clean "${sample}" -o /tmp/clean --quiet \
+    && forge tokenize /tmp/clean -o /tmp/tok --vocab-size 1000 --quiet \
+    && rm -r /tmp/clean /tmp/tok \
     && chmod -R a+rwX /opt/corpusforge

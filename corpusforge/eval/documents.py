@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from corpusforge import manifest
+from corpusforge import given, manifest
 from corpusforge.errors import InputError, UsageError
 from corpusforge.shard import join, read_batches
 from corpusforge.tokenizer import Tokenizer
@@ -46,7 +46,7 @@ class Run:
         """What of it is evaluated on, where a model was trained on it."""
         if self.heldout is None:
             return ""
-        name = ", ".join(self.folders)
+        name = ", ".join(given.name(folder) for folder in self.folders)
         if not self.heldout:
             return f"{name}: a model was trained on all of it"
         return f"{name}: the {100 * self.heldout:g} % of the documents that were held out"

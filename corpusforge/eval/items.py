@@ -14,13 +14,14 @@ What ``forge finetune --predict`` writes has ``expected`` beside ``label``, ``la
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from corpusforge import given
-from corpusforge.errors import InputError, SpecError, nearest
+from corpusforge.errors import InputError, SpecError
 from corpusforge.evaluation import json_lines, table_rows
 
 Record = Mapping[str, Any]
@@ -142,7 +143,11 @@ def kind_of(row: _Row) -> str:
         return "labels"
     if "text" in record:
         return "texts"
-    near = [f"'{n}': {hint}" for n in record if (hint := nearest(n, _FIELDS)).startswith("did")]
+    near = [
+        f"'{name}': did you mean '{close[0]}'?"
+        for name in record
+        if (close := difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.7))
+    ]
     raise InputError(
         f"fields {', '.join(map(repr, record)) or 'none'} make no task",
         file=row.path,

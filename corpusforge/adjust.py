@@ -72,6 +72,6 @@ def sweep(
     from corpusforge import api
 
     chosen = list(inputs) or spec.inputs or spec.train.inputs or ["run/tok"]
-    job = api.load_part("train.sweeps.run_sweep")
+    job = api.load_part("train.sweeps.run_sweep", *chosen, output)
     done: Manifest = job.run_sweep(chosen, output, spec, workers=workers, fresh=fresh, quiet=quiet)
     return api._reported(output, done)

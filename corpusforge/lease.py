@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ class Lease:
         self.me = {**identity(), **facts}
         self.local = storage.is_local(storage.file_system(root)[0])
         self._number = 0  # of the file that is ours
+        self._writes = threading.Lock()  # no sign of life after it was given back
 
     def take(self) -> dict[str, Any] | None:
         """Take it; returns None, or who holds it. One that ran out is watched a while first."""
@@ -59,14 +61,16 @@ class Lease:
 
     def renew(self) -> None:
         """Give a sign of life, if it is ours."""
-        if self.mine():
-            write_bytes(join(self.root, self._file(self._number)), self._signed())
+        with self._writes:
+            if self.mine():
+                write_bytes(join(self.root, self._file(self._number)), self._signed())
 
     def release(self) -> None:
         """Give it back, if it is ours."""
-        if self.mine():
-            write_bytes(join(self.root, self._file(self._number)), self._signed(ended=True))
-        self._number = 0
+        with self._writes:
+            if self.mine():
+                write_bytes(join(self.root, self._file(self._number)), self._signed(ended=True))
+            self._number = 0
 
     def holder(self) -> dict[str, Any] | None:
         """Return who holds it now."""

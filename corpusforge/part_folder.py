@@ -41,7 +41,6 @@ class PartFolder(RunFolder):
             time.sleep(parts.pause(self.root))
         with self.alone():
             self._open(self._written())
-            parts.join_in(self.root, self.part)
 
     def _open(self, text: str | None) -> None:
         if text is not None:
@@ -66,6 +65,11 @@ class PartFolder(RunFolder):
             yield
         finally:
             super()._unlock()
+
+    def agree(self, key: str) -> None:
+        """Make sure that all parts do the same run: ``key`` is all that it depends on."""
+        with self.alone():
+            parts.agree(self.root, self.part, key)
 
     def once(self, done: Callable[[], bool], act: Callable[[], object]) -> None:
         """Do what is done once a run, unless another part has done it meanwhile."""

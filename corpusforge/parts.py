@@ -17,7 +17,7 @@ from typing import Any
 from corpusforge import storage
 from corpusforge.errors import RunError, UsageError
 from corpusforge.lease import EXPIRY, IF_KILLED, Lease
-from corpusforge.shard import join, read_json, write_json
+from corpusforge.shard import exists, join, read_json, write_json
 
 FILE = "parts.json"  # in how many parts a run is done
 GRACE = EXPIRY  # seconds that a part waits for another that gives no sign of life
@@ -60,6 +60,8 @@ class Part:
     def closing(cls, root: str) -> Part:
         """Return what closes the run in ``root``. Raises RunError where no part has run."""
         values = read_json(join(root, FILE))
+        if values is None and exists(root, "manifest.json"):
+            return cls(None, 1)  # it is closed
         if not isinstance(values, dict):
             raise RunError(
                 "no part has worked here", file=root, remedy="run the parts first: --part 0/4, ..."
@@ -118,22 +120,46 @@ class Part:
             raise Stopped(f"part {self} is done; when all are, --finish closes the run")
 
 
-def join_in(root: str, part: Part) -> None:
-    """Write down in how many parts the run is done."""
-    if read_json(join(root, FILE)) != {"of": part.of}:
-        write_json(join(root, FILE), {"of": part.of})
+def agree(root: str, part: Part, key: str) -> None:
+    """Write down in how many parts the run is done, and ``key``: all that its results depend on.
+
+    Raises RunError where a part that is at work has another key: they would wait for each other.
+    """
+    old, new = read_json(join(root, FILE)), {"of": part.of, "key": key}
+    if old == new:
+        return
+    if isinstance(old, dict) and old["key"] != key and (holder := alive(root, part)):
+        raise RunError(
+            f"part {holder['part']} (host {holder['host']}) works here with other inputs, files "
+            "of the spec or versions",
+            file=root,
+            remedy="give all parts the same inputs and the same installation",
+        )
+    write_json(join(root, FILE), new)
 
 
-def alive(root: str) -> dict[str, Any] | None:
-    """Return the holder of one part that is at work here."""
+def traces(root: str) -> list[str]:
+    """Name what parts leave in a run folder, for the call that closes the run."""
+    if storage.is_local(storage.file_system(root)[0]):
+        return [FILE, "lease"]
+    return [FILE, *(f"lease/{name}" for name in _leases(root))]
+
+
+def _leases(root: str) -> list[str]:
     fs, path = storage.file_system(join(root, "lease"))
     try:
         with storage.errors_of(root):
             names = [entry.rstrip("/").rpartition("/")[2] for entry in fs.ls(path, detail=False)]
     except FileNotFoundError:
-        return None
-    named = (name for name in sorted(names) if name.startswith("part-"))
-    return next((holder for name in named if (holder := Lease(root, name).holder())), None)
+        return []
+    return sorted(name for name in names if name.startswith("part-"))
+
+
+def alive(root: str, but: Part | None = None) -> dict[str, Any] | None:
+    """Return the holder of one part that is at work here, other than ``but``."""
+    leases = (Lease(root, name) for name in _leases(root))
+    holders = (holder for lease in leases if (holder := lease.holder()))
+    return next((holder for holder in holders if holder["part"] != str(but)), None)
 
 
 def wait_for_all(root: str, closing: bool) -> None:

@@ -1,4 +1,5 @@
-"""The run folder: lock, spec, resume. It and progress.py alone know time, host and process.
+"""The run folder: lock, spec, resume. Time, host and process are known here, and in what it uses:
+lease.py, parts.py, parent.py, progress.py.
 
 RUN/ spec.toml  plan.json  manifest.json  log.jsonl  lock.json  commits/  progress/  + data folders
 """
@@ -12,7 +13,6 @@ import os
 import posixpath
 import re
 import resource
-import tempfile
 import threading
 import time
 import tomllib
@@ -27,13 +27,15 @@ from corpusforge import spec as specs
 from corpusforge.errors import RunError, UsageError
 from corpusforge.lease import HEARTBEAT, IF_KILLED, Lease, identity, lives
 from corpusforge.lease import process_start as process_start
+from corpusforge.parent import PARENT as PARENT
+from corpusforge.parent import exit_with_parent as exit_with_parent
+from corpusforge.parent import living_parent as living_parent
 from corpusforge.progress import beat as beat
 from corpusforge.progress import progress, seen
 from corpusforge.shard import join, read_json, write_bytes
 
 WAIT = 10.0  # seconds to wait for others that take or renew a lock at this moment
 HOLDER = {"host", "pid", "start", "heartbeat"}  # keys of lock.json
-PARENT = "FORGE_PARENT"  # environment variable: pid:start time:file to live for
 KINDS = ("clean", "tokenize", "train", "finetune", "eval", "sweep")
 BEGUN = (  # work that must not be mixed with another's
     *("manifest.json", "commits", "checkpoints", "tuning", "study.db"),
@@ -138,6 +140,14 @@ class RunFolder:
             "bytes": size,
         }
         self.log("stage", stage=name, **facts)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only one who changes the folder: this run is, all the time."""
+        yield
+
+    def agree(self, key: str) -> None:
+        """Nothing: there are no other parts."""
 
     def once(self, done: Callable[[], bool], act: Callable[[], object]) -> None:
         """Do what is done once a run, if it is not done yet."""
@@ -348,44 +358,6 @@ def in_use(root: str) -> bool:
 def _cpu_seconds() -> float:
     both = (resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(used.ru_utime + used.ru_stime for used in both)
-
-
-@contextmanager
-def living_parent() -> Iterator[None]:
-    """While the block runs, processes that called ``exit_with_parent`` may live; then they end.
-
-    They are told by the environment for whom they live: this process, and a file that stands for
-    the block.
-    """
-    with tempfile.NamedTemporaryFile(prefix="forge-") as file:
-        pid, before = os.getpid(), os.environ.pop(PARENT, None)
-        try:
-            os.environ[PARENT] = f"{pid}:{process_start(pid)}:{file.name}"
-            yield
-        finally:
-            os.environ.pop(PARENT, None)
-            if before is not None:
-                os.environ[PARENT] = before
-
-
-_watching = threading.Event()
-
-
-def exit_with_parent() -> None:
-    """Start a thread, once a process, that ends this process when the parent's block is over."""
-    named = os.environ.get(PARENT, "")
-    pid, _, rest = named.partition(":")
-    start, _, file = rest.partition(":")
-    if not pid or int(pid) == os.getpid() or _watching.is_set():
-        return
-    _watching.set()
-
-    def watch() -> None:
-        while process_start(int(pid)) == start and Path(file).exists():
-            time.sleep(0.5)
-        os._exit(3)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def check_workers(workers: int | None) -> int:

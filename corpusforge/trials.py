@@ -6,10 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
-import fsspec
-
 from corpusforge.manifest import Manifest
 from corpusforge.shard import join
+from corpusforge.storage import read_bytes
 
 NAME = "trials.jsonl"
 STATES = ("complete", "pruned", "failed")
@@ -34,8 +33,7 @@ def lines(trials: Sequence[Trial]) -> bytes:
 
 def read(root: str) -> list[Trial]:
     """Return the trials of a finished sweep in order of their numbers."""
-    with fsspec.open(join(root, NAME), "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    return [json.loads(line) for line in read_bytes(join(root, NAME)).splitlines()]
 
 
 def ranked(trials: Sequence[Trial], maximize: bool) -> list[Trial]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corpusforge import attribution, dedup_index, dedup_plan, ledger, manifest, readers
+from corpusforge import attribution, dedup_index, dedup_plan, ledger, manifest, parts, readers
 from corpusforge import spec as specs
 from corpusforge.dedup_index import Earlier, Index
 from corpusforge.errors import AccountingError, RunError, UsageError
@@ -58,7 +58,9 @@ def clean(
     units, earlier = prepared(inputs, spec, against)
     spec = spec.model_copy(update={"inputs": []})  # paths are not part of what a run is
     with _folder(output, spec, engine, fresh) as run:
-        _match_plan(run, units, earlier)
+        with run.alone():
+            _match_plan(run, units, earlier)
+        run.agree(_key(units, spec, None, earlier))
         done = _finished(run, units, spec, earlier=earlier)
         if done is None:
             done = _stages(run, units, spec, engine, quiet, earlier=earlier)
@@ -228,7 +230,7 @@ def _stages(
         },
     )
     done.write(root)
-    run.remove("work", "progress")
+    run.remove("work", "progress", "commits/packed", *parts.traces(root))
     return done
 
 

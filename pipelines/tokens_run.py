@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from corpusforge import __version__, ledger, manifest, readers, storage, sweep, token_tally
+from corpusforge import __version__, ledger, manifest, parts, readers, storage, sweep, token_tally
 from corpusforge import spec as specs
 from corpusforge.errors import AccountingError, InputError, RunError, UsageError
 from corpusforge.kernels import digest
@@ -79,6 +79,7 @@ def tokenize(
     spec = spec.model_copy(update={"inputs": []})
     with _folder(output, spec, engine, fresh) as run:
         key = _key(run, units, given)
+        run.agree(key)
         done = _finished(run, key, given)
         if done is None:
             run.remove("manifest.json", "report.html")
@@ -307,7 +308,15 @@ def _manifest(
     )
     _sweep(run, shards)
     done.write(run.root)
-    run.remove("progress", "work", "counts", "commits/count", "commits/counted", "commits/packed")
+    run.remove(
+        "progress",
+        "work",
+        "counts",
+        "commits/count",
+        "commits/counted",
+        "commits/packed",
+        *parts.traces(run.root),
+    )
     return done
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import checkpoint, metrics
-from .seeds import key
+from .examples import examples
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -42,12 +42,6 @@ def _continuations(trainer: Trainer) -> list[str]:
         model = trainer.objective.build(trainer.spec, loader.tokens.tokenizer["vocab_size"])
         assert trainer.checkpoint is not None
         model.load_state_dict(trainer.checkpoint.model())
-    model.to("cpu").eval()
-    return [
-        trainer.objective.example(
-            model,
-            loader.batch(number).part(slice(0, 1)),
-            key(trainer.spec.run.seed, number),
-        )
-        for number in range(min(CONTINUATIONS, loader.rows))
-    ]
+    return examples(
+        trainer.objective, model.to("cpu"), loader, CONTINUATIONS, trainer.spec.run.seed
+    )

@@ -40,6 +40,20 @@ def run_train(
     ``report`` takes the place of progress on stderr; an error that it raises ends the run.
     Of several processes the first returns the manifest, the others end.
     """
+    with joined(spec) as layout:
+        spec, parents = _settled(folders, spec)
+        if not layout.first:
+            if layout.tell(0):  # the first process has the run folder, and it is not finished
+                train(folders, output, spec, layout=layout)
+            raise SystemExit(0)
+        told = report or (None if quiet else progress(spec.run.steps))
+        return _first(
+            folders, output, spec, parents, layout, workers=workers, fresh=fresh, report=told
+        )
+
+
+def _settled(folders: Sequence[str], spec: TrainSpec) -> tuple[TrainSpec, list[dict[str, str]]]:
+    """Return the spec as it is kept, and what the run reads; raises what does not fit."""
     if spec.data.by == "folder":  # as the manifest names them, wherever it will be read
         named = {
             key: {str(Path(name).resolve()): value for name, value in getattr(spec, key).items()}
@@ -50,17 +64,8 @@ def run_train(
         {"path": str(Path(folder).resolve()), "content": manifest.read(folder, "tokenize").content}
         for folder in folders
     ]
-    spec = spec.model_copy(update={"inputs": []})
-    with joined(spec) as layout:
-        check(folders, spec)
-        if not layout.first:
-            if layout.tell(0):  # the first process has the run folder, and it is not finished
-                train(folders, output, spec, layout=layout)
-            raise SystemExit(0)
-        told = report or (None if quiet else progress(spec.run.steps))
-        return _first(
-            folders, output, spec, parents, layout, workers=workers, fresh=fresh, report=told
-        )
+    check(folders, spec)
+    return spec.model_copy(update={"inputs": []}), parents
 
 
 def _first(

@@ -25,6 +25,7 @@ from corpusforge.tokenizer import Tokenizer
 from . import checkpoint, metrics, optim, speed, spikes, word_vectors
 from .attribution import Pieces
 from .evaluate import heldout, heldout_loader
+from .examples import examples
 from .interrupt import Interrupt
 from .machine import device, threads
 from .objectives import objective, tensors
@@ -38,6 +39,7 @@ Progress = Callable[[dict[str, Any]], None]
 
 PLANS = "plans"
 TOKENIZER = "tokenizer"
+SAMPLES = 1  # held-out rows that a model is shown at each evaluation
 
 
 def train(
@@ -205,6 +207,9 @@ class Trainer:
         if not self.layout.first:
             return
         record["loss_by_source"] = pieces().losses(self.loader, "source")
+        if "heldout_loss" in record and self.heldout and self.layout.world == 1:  # a whole model
+            seed = self.spec.run.seed
+            record["samples"] = examples(self.objective, self.model, self.heldout, SAMPLES, seed)
         if self.rates:
             record |= self.rates.since(self.tokens)
         self.metrics.append(record)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
-
 from corpusforge import trials
 from corpusforge.manifest import Manifest
 from corpusforge.report import dots, plots
@@ -24,6 +22,7 @@ from corpusforge.report.page import (
 )
 from corpusforge.report.train import HELDOUT
 from corpusforge.shard import join as path_of
+from corpusforge.storage import read_bytes
 from corpusforge.trials import Trial
 
 ROWS = 500  # trials of the table
@@ -70,8 +69,7 @@ def _objective(run: Manifest) -> str:
 
 
 def _best(root: str, run: Manifest) -> Section:
-    with fsspec.open(path_of(root, "best.toml"), "rt", encoding="utf-8") as file:
-        text = file.read()
+    text = read_bytes(path_of(root, "best.toml")).decode()
     base = dict(_leaves(run.spec["train"]))
     rows: list[list[Cell]] = [
         [key, _cell(value), _cell(base.get(key))] for key, value in run.facts["settings"].items()

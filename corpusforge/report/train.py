@@ -52,6 +52,11 @@ HELDOUT = {
     "token_f1": "Token F1",
 }
 ROWS = 40  # steps of a table
+SAMPLES = 8  # steps whose samples are shown
+HOW = (
+    "Beginnings of held-out text in brackets, then what the model wrote; or the text with "
+    "its guesses as [token > guess]; or the text without its spans > the spans it wrote."
+)
 
 
 def sections(root: str, run: Manifest) -> list[Section]:
@@ -63,6 +68,7 @@ def sections(root: str, run: Manifest) -> list[Section]:
         _spikes(root),
         _by_source(root),
         heldout(series),
+        _samples(root),
         _continuations(run),
     ]
 
@@ -222,16 +228,30 @@ def heldout(series: dict[str, np.ndarray]) -> Section:
     )
 
 
+def _samples(root: str) -> Section:
+    """What the model made of the same held-out text, at steps evenly spread over the run."""
+    lines = [line for line in records(root) if line.get("samples")]
+    at = np.unique(np.linspace(0, max(len(lines) - 1, 0), SAMPLES).round().astype(int))
+    chosen = [lines[index] for index in at[: len(lines)]]
+    return section(
+        "Samples over time",
+        element("p", HOW) if chosen else element("p", "None were written.", class_="none"),
+        join(
+            join(
+                [
+                    element("h3", f"Step {line['step']}, held-out loss {line['heldout_loss']:.3f}"),
+                    *(quote(str(text), LONGEST) for text in line["samples"]),
+                ]
+            )
+            for line in chosen
+        ),
+    )
+
+
 def _continuations(run: Manifest) -> Section:
     texts = run.facts.get("continuations") or []
     return section(
         "Continuations",
-        element(
-            "p",
-            "Beginnings of held-out text in brackets, then what the model wrote; or the text with "
-            "its guesses as [token > guess]; or the text without its spans > the spans it wrote.",
-        )
-        if texts
-        else element("p", "None were sampled.", class_="none"),
+        element("p", HOW) if texts else element("p", "None were sampled.", class_="none"),
         join(quote(str(text), LONGEST) for text in texts[:20]),
     )

@@ -19,7 +19,7 @@ s3fs = pytest.importorskip("s3fs")
 pytest.importorskip("moto.server")
 
 SAMPLE = str(Path(__file__).parent.parent.parent / "sample_data")
-LIMIT = 240  # seconds that a command may take
+LIMIT = 400  # seconds that a command may take
 
 
 def free_port():
@@ -158,6 +158,11 @@ def forge(env, *arguments):
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT)
 
 
+def store(port):
+    url = f"http://127.0.0.1:{port}"
+    return s3fs.S3FileSystem(key="a", secret="b", endpoint_url=url, use_listings_cache=False)
+
+
 def content(done):
     assert done.returncode == 0, done.stderr
     return done.stdout.split("content ")[-1].strip()
@@ -208,9 +213,7 @@ def test_a_killed_run_in_a_store_goes_on(local, server):
     process = subprocess.Popen(
         command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    fs = s3fs.S3FileSystem(
-        key="a", secret="b", endpoint_url=f"http://127.0.0.1:{server}", use_listings_cache=False
-    )
+    fs = store(server)
     until = time.monotonic() + LIMIT
     while not fs.find("bucket/killed/commits") and time.monotonic() < until:
         assert process.poll() is None
@@ -221,6 +224,32 @@ def test_a_killed_run_in_a_store_goes_on(local, server):
     assert refused.returncode == 3 and "works here" in refused.stderr
     time.sleep(EXPIRY)
     assert content(forge(env, "clean", SAMPLE, "-o", root)) == local[0]
+
+
+def test_parts_in_a_store_of_which_one_dies(local, server):
+    """Four processes that share nothing but the store; one is killed and started again."""
+    env, root = environment(server), "s3://bucket/parts"
+    given = ["clean", SAMPLE, "-o", root, "--set", "plan.unit_bytes=131072"]
+
+    def start(number):
+        command = [sys.executable, "-m", "corpusforge", *given, "--part", f"{number}/4"]
+        return subprocess.Popen(
+            command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+
+    parts = [start(number) for number in range(4)]
+    until = time.monotonic() + LIMIT
+    while not store(server).find("bucket/parts/commits") and time.monotonic() < until:
+        time.sleep(0.05)
+    parts[2].kill()
+    parts[2].communicate()
+    lost = forge(env, *given, "--finish")
+    assert lost.returncode == 3 and "works here" in lost.stderr
+    parts[2] = start(2)
+    for part in parts:
+        error = part.communicate(timeout=LIMIT)[1]
+        assert part.returncode == 0, error
+    assert content(forge(env, *given, "--finish")) == local[0]
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,7 @@ def same(root, other, kind):
     assert got.content == want.content and got.counts == want.counts
     assert [(s.name, s.sha256) for s in got.shards] == [(s.name, s.sha256) for s in want.shards]
     api.verify(str(root))
-    left = {path.name for path in root.iterdir()} - {path.name for path in other.iterdir()}
-    assert left == {"lease", "parts.json"}
+    assert {path.name for path in root.iterdir()} == {path.name for path in other.iterdir()}
     assert not [path for path in root.rglob("*") if ".tmp" in path.name]
 
 

@@ -313,6 +313,25 @@ def test_training(tmp_path):
     assert [dt.text() for dt in page.css("#training dt")] == ["steps", "last loss"]
 
 
+def test_samples_over_time(tmp_path):
+    """Spread from the first evaluation to the last, inert."""
+    texts = [f"[a] {step} {HOSTILE[step % len(HOSTILE)]}" for step in range(30)]
+    records = [
+        {**one, "heldout_loss": 6.5, "samples": [text]}
+        for one, text in zip(LOSSES, texts, strict=False)
+    ]
+    page = read(write_model(tmp_path, [*records, LOSSES[30]]))
+    inert(page)
+    heads = [head.text() for head in page.css("#samples-over-time h3")]
+    assert len(heads) == 8
+    assert (heads[0], heads[-1]) == (
+        "Step 1, held-out loss 6.500",
+        "Step 30, held-out loss 6.500",
+    )
+    said = page.css("#samples-over-time blockquote")
+    assert len(said) == 8 and said[0].text().startswith("[a] 0 ")
+
+
 def test_spikes_and_sources_of_training(tmp_path):
     """Spikes name their documents; each source has its losses."""
     records = [{**one, "loss_by_source": {"a": one["loss"], "b": 1.5}} for one in LOSSES]

@@ -92,6 +92,7 @@ def test_learns_measures_and_evaluates_again(folders, tmp_path, name):
     assert FIGURES[name] <= set(last)
     assert "bits_per_byte" not in last and done["bits_per_byte"] is None
     assert len(done["continuations"]) == 3 and all(done["continuations"])
+    assert last["samples"] == done["continuations"][:1]
     again = evaluate(str(tmp_path), [folder], rows=spec.run.evaluate_rows)
     for figure in ("heldout_loss", "perplexity", *FIGURES[name]):
         assert again[figure] == pytest.approx(last[figure], rel=1e-6)

@@ -224,6 +224,7 @@ def test_errors_are_one_line(tokens, tmp_path):
     for sets, words in (
         (["parallel.data=3"], "are 3 processes, but there are 2"),
         (["run.accumulate=1", "run.batch=3"], "cannot be shared by 2"),
+        (["data.packing=pairs"], "expected bestfit or chop"),
         (["parallel.shard=optimizer", "optim.name=adafactor"], "whose state can be cut"),
         (["optim.learning_rate=1e30", "optim.clip=0"], "expected finite numbers"),
     ):

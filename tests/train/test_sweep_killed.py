@@ -180,6 +180,44 @@ def test_its_workers_are_killed(setting, whole, tmp_path):
     assert check(out, saved) == trials.read(str(whole[0]))
 
 
+def worker_on(process, out, event):
+    """The one worker, once its first trial has such an event in its log."""
+    log = out / "trials/0000/log.jsonl"
+    while process.poll() is None:
+        if log.exists() and f'"event": "{event}"' in log.read_text() and children(process.pid):
+            return children(process.pid)[0]
+        time.sleep(0.02)
+    raise AssertionError(process.communicate()[1])
+
+
+def test_a_trial_whose_process_ends_twice_has_failed(setting, whole, tmp_path):
+    """With what ended it; all others are trained."""
+    out = tmp_path / "sweep"
+    process = setting(out, 1)
+    for event in ("start", "continue"):
+        one = worker_on(process, out, event)
+        wait_for(process, out, 1)
+        os.kill(one, signal.SIGKILL)
+        while process_start(one) is not None:
+            time.sleep(0.01)
+    finish(process)
+    first, *others = trials.read(str(out))
+    assert first["state"] == "failed" and first["reason"].startswith("2 times")
+    assert "signal 9" in first["reason"]
+    assert len(others) == TRIALS - 1 and all(one["state"] != "failed" for one in others)
+
+
+def test_a_worker_is_told_to_stop_by_others(setting, whole, tmp_path):
+    """It saves its trial, which goes on in another."""
+    out = tmp_path / "sweep"
+    process = setting(out, 1)
+    one = worker_on(process, out, "start")
+    wait_for(process, out, 1)
+    os.kill(one, signal.SIGTERM)
+    finish(process)
+    assert check(out, {}) == trials.read(str(whole[0]))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_is_asked_to_stop(setting, whole, tmp_path, number):
     """Trials save their state, one line says how to go on, and nothing is left running."""

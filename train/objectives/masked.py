@@ -16,7 +16,7 @@ from corpusforge.tokenizer import Tokenizer
 from ..encoder import Encoder
 from ..losses import IGNORE
 from .draws import below, draws, uniform
-from .objective import Head, Objective, Rows, with_bias
+from .objective import Head, Objective, Rows, tensors, with_bias
 
 SHARE = 0.15  # of a row's tokens that are predicted
 MASKED, REPLACED = 0.8, 0.1  # of these, those that become [MASK] or another token; the rest stay
@@ -112,7 +112,7 @@ class Masked(Objective):
     def example(self, model: Encoder, batch: Batch, seed: int) -> str:
         """Show the row's text, hidden tokens as [token > guess]."""
         arrays = self.prepare(batch)
-        rows = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        rows = tensors(arrays, slice(None), next(model.parameters()).device)
         with torch.no_grad():
             hidden, weight = self.heads(model, rows)["targets"]
             guesses = (hidden[0] @ weight.T).argmax(1)

@@ -20,7 +20,7 @@ from corpusforge.spec import TrainSpec
 from ..losses import IGNORE
 from ..two_stream import TwoStream
 from .draws import below, draws
-from .objective import Head, Objective, Rows, with_bias
+from .objective import Head, Objective, Rows, tensors, with_bias
 
 SHOWN = 48  # tokens of an example
 
@@ -89,7 +89,7 @@ class Permutation(Objective):
     def example(self, model: TwoStream, batch: Batch, seed: int) -> str:
         """Show the row's text, predicted tokens as [token > guess]."""
         arrays = self.prepare(batch)
-        rows = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        rows = tensors(arrays, slice(None), next(model.parameters()).device)
         with torch.no_grad():
             found, weight = self.heads(model, rows)["targets"]
             guesses = (found[0] @ weight.T).argmax(1).tolist()

@@ -20,7 +20,7 @@ from corpusforge.tokenizer import Tokenizer
 from ..losses import IGNORE
 from ..model import EncoderDecoder
 from .draws import draws
-from .objective import Head, Objective, Rows
+from .objective import Head, Objective, Rows, tensors
 
 SHARE = 0.15  # of a row's tokens that are cut out
 SPAN = 3.0  # mean length of a span
@@ -88,8 +88,8 @@ class Spans(Objective):
     def example(self, model: EncoderDecoder, batch: Batch, seed: int) -> str:
         """Show what the encoder reads and the likeliest spans: ``text > spans``."""
         arrays = self.prepare(batch)
-        rows = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        given = torch.tensor([[self.pad]])
+        rows = tensors(arrays, slice(None), next(model.parameters()).device)
+        given = torch.tensor([[self.pad]], device=rows["mask"].device)
         with torch.no_grad():
             memory = model.encode(rows["inputs"], rows["mask"])
             for _ in range(min(SHOWN, arrays["targets"].shape[1])):

@@ -74,5 +74,6 @@ class Progress:
             return
         text = f"sweep: {text}"
         if self.live:
-            text = "\r\x1b[K" + text[: os.get_terminal_size(sys.stderr.fileno()).columns - 1]
+            width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+            text = "\r\x1b[K" + (text if end else text[:width])  # the live line stays one
         print(text, end=end, file=sys.stderr, flush=True)

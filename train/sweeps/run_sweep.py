@@ -7,6 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from corpusforge.trials import Trial
 from ..interrupt import Interrupt
 from .crew import Crew, Worker, wait_for_orphans
 from .progress import Progress
-from .study import Study
+from .study import Study, storing
 
 BEST = "best.toml"
 STARTS = 2  # of a trial whose process ends of itself, in one sweep
@@ -57,15 +58,15 @@ def run_sweep(
             raise RunError("a sweep is no remote folder", file=output, remedy="choose a local -o")
         if done := _finished(run.root, spec, parents):
             return done
-        study = Study(Path(run.root), spec, [parent["content"] for parent in parents])
-        try:
+        root = Path(run.root)
+        with (
+            storing(root),
+            closing(Study(root, spec, [parent["content"] for parent in parents])) as study,
+        ):
             run.remove("manifest.json", "report.html", BEST)
             with Interrupt() as interrupt:
-                sweep = Sweep(Path(run.root), spec, study, [p["path"] for p in parents], quiet)
-                sweep.run(interrupt)
+                Sweep(root, spec, study, [p["path"] for p in parents], quiet).run(interrupt)
             return _close(run, spec, study, parents)
-        finally:
-            study.close()
 
 
 def _lasting(spec: SweepSpec) -> SweepSpec:
@@ -117,7 +118,7 @@ class Sweep:
         _drop(self.root, self.spec, self.study.trials())  # a kill may have been quicker
         self.progress.begin(self.study.trials(), len(self.left))
         asked = False
-        with Crew(self.root, size, threads) as crew:
+        with closing(self.progress), Crew(self.root, size, threads) as crew:
             while True:
                 while crew.free and not interrupt.requested:
                     number = self._next()
@@ -132,7 +133,6 @@ class Sweep:
                 for worker, message in crew.messages(0.25):
                     self._hear(crew, worker, message, asked)
                 self.progress.show(crew.busy)
-        self.progress.close()
         if interrupt.requested:
             raise KeyboardInterrupt
 

@@ -20,7 +20,8 @@ import math
 import random
 import sqlite3
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,26 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
+@contextmanager
+def storing(root: Path) -> Iterator[None]:
+    """Turn errors of the database, for instance of a full disk, into RunError."""
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise RunError(
+            f"the trials cannot be stored: {_first(error)}",
+            file=str(root / NAME),
+            remedy="mend it, then run again to go on",
+        ) from None
+
+
+def _first(error: BaseException) -> str:
+    """What the database itself says."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class Study:
     """The stored trials of the sweep in the folder ``root``.
 
@@ -70,9 +91,8 @@ class Study:
             self.study = optuna.load_study(study_name=STUDY, storage=self.storage)
             before = self.study.user_attrs[PARENTS]
         except (SQLAlchemyError, optuna.exceptions.OptunaError, KeyError) as error:
-            reason = str(error.__cause__ or error).splitlines()[0]
             raise RunError(
-                f"not the trials of a sweep: {reason}",
+                f"not the trials of a sweep: {_first(error)}",
                 file=str(path),
                 remedy="put it back, or --fresh to start anew",
             ) from None

@@ -90,19 +90,13 @@ def plan_clean(
     against: Sequence[str] = (),
     assume_documents: float | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """Return what a clean run will find and take, as values and as text; nothing is run.
-
-    With ``assume_documents``: of as many, like those of ``inputs``, or web archives without any.
-    """
+    """Return what a clean run takes, of ``inputs`` or of so many documents like theirs."""
     from corpusforge import scale_plan
-    from corpusforge.run import check_workers
 
-    spec, count = spec or specs.CleanSpec(), check_workers(workers)
-    job, chosen = load_part("pipelines.clean_run"), list(inputs) or spec.inputs
-    units, earlier = [], []
-    if chosen or assume_documents is None:
-        units, earlier = job.prepared(chosen, spec, against)
-    return scale_plan.plan(units, spec, count, earlier, assume_documents)
+    spec, job = spec or specs.CleanSpec(), load_part("pipelines.clean_run")
+    known = (chosen := list(inputs) or spec.inputs) or assume_documents is None
+    units, earlier = job.prepared(chosen, spec, against) if known else ([], [])
+    return scale_plan.plan(units, spec, workers, earlier, assume_documents)
 
 
 def index(run: str, output: str) -> dict[str, Any]:

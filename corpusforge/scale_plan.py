@@ -12,19 +12,15 @@ from typing import Any
 from corpusforge import dedup_plan
 from corpusforge.dedup_index import Earlier
 from corpusforge.plan import WORKER_BYTES, Unit, estimate
+from corpusforge.run import check_workers
 from corpusforge.spec import MIB, CleanSpec
 
-# CPU milliseconds a document, by stage; `benchmarks/growth.py` measures them, docs/scale.md has the
-# machine and the inputs: 8,860 web pages of 240 kB, 164,000 texts of 5 kB.
+# CPU milliseconds a document, by stage. docs/scale.md says how each was measured: on 2,658 pages of
+# 240 kB and 10,250 texts of 6 kB; attribution, which looks at no text, on a million documents.
+NUMBERS = {"resolve": 0.006, "attribution": 0.01}
 RATES = {
-    "page": {
-        **{"documents": 7.0, "exact": 0.05, "near": 0.15, "settle": 0.3},
-        **{"resolve": 0.01, "attribution": 0.03},
-    },
-    "text": {
-        **{"documents": 0.45, "exact": 0.01, "near": 0.05, "settle": 0.05},
-        **{"resolve": 0.01, "attribution": 0.02},
-    },
+    "page": {"documents": 9.0, "exact": 0.09, "near": 0.09, "settle": 0.35, **NUMBERS},
+    "text": {"documents": 0.7, "exact": 0.025, "near": 0.025, "settle": 0.085, **NUMBERS},
 }
 ALONE = ("resolve", "attribution")  # stages of the command's own process
 LEAST_BLOB = 4096  # bytes of keys in a blob of the shuffle; with fewer its head weighs as much
@@ -38,11 +34,12 @@ UNIT_FACTS = 2000  # bytes that the command holds of a unit
 def plan(
     units: Sequence[Unit],
     spec: CleanSpec,
-    workers: int,
+    workers: int | None,
     earlier: Sequence[Earlier],
     documents: float | None,
 ) -> tuple[dict[str, Any], str]:
     """Return what a clean run over ``units`` takes, or over so many ``documents`` like theirs."""
+    workers = check_workers(workers)
     if documents is None:
         count = dedup_plan.documents(units)
         found = dedup_plan.expected(spec, count, sum(one.documents for one in earlier))

@@ -8,7 +8,6 @@ store   a file is held on the local disk and put whole under its final name, onc
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import errno
 import hashlib
@@ -16,12 +15,10 @@ import logging
 import os
 import posixpath
 import secrets
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -176,7 +173,7 @@ class AtomicFile:
             self.fs.makedirs(posixpath.dirname(self.path), exist_ok=True)
             self.temporary = f"{self.path}.tmp-{secrets.token_hex(8)}"
         else:
-            self.temporary = str(scratch() / secrets.token_hex(8))
+            self.temporary = _temporary()
         self.file = Path(self.temporary).open("wb")  # noqa: SIM115 (closed by commit or discard)
         self.sha256 = hashlib.sha256()
         self.bytes = 0
@@ -262,22 +259,14 @@ def remove(path: str) -> None:
         fs.rm(plain, recursive=True)
 
 
-@cache
-def _scratch(pid: int) -> Path:
-    folder = tempfile.mkdtemp(prefix="forge-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
-
-
-def scratch() -> Path:
-    """Return a folder of this process on the local disk; it goes with the process."""
-    return _scratch(os.getpid())
-
-
 def near(folder: str) -> str:
-    """Return ``folder`` if it is local, else a new one in scratch: for what is sorted on disk."""
+    """Return ``folder`` if it is local, else a new name on the local disk: for what is sorted."""
     fs, _ = file_system(folder)
-    return folder if is_local(fs) else str(scratch() / secrets.token_hex(8))
+    return folder if is_local(fs) else _temporary()
+
+
+def _temporary() -> str:
+    return str(Path(tempfile.gettempdir(), f"forge-{secrets.token_hex(8)}"))
 
 
 # -- errors --------------------------------------------------------------------------------------

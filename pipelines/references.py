@@ -1,12 +1,14 @@
 """The beginning of every graph: references of units from a file, so that no graph grows with them.
 
 A job request has a limit (20 MB on Dataflow), so the graph names at most PLACES places in
-``work/references/STAGE.jsonl``, and the workers read the references there. With fewer units a
-place is one reference: a runner that cuts work up as the graph names it can spread them.
+``work/references/STAGE-DIGEST.jsonl``, and the workers read the references there. With fewer units
+a place is one reference: a runner that cuts work up as the graph names it can spread them. The name
+holds a digest of the content, so that a worker of an earlier call never reads other references.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -34,7 +36,6 @@ class Read(beam.DoFn):
 
 def of(root: str, stage: str, values: Sequence[Any]) -> _References:
     """Write ``values`` (JSON) for ``stage``; returns what yields them, spread over workers."""
-    path = join(root, f"work/references/{stage}.jsonl")
     lines = [json.dumps(value).encode() + b"\n" for value in values]
     each = -(-len(lines) // PLACES) or 1
     places, start = [], 0
@@ -42,7 +43,10 @@ def of(root: str, stage: str, values: Sequence[Any]) -> _References:
         end = start + sum(map(len, lines[first : first + each]))
         places.append((start, end))
         start = end
-    write_bytes(path, b"".join(lines))
+    data = b"".join(lines)
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    path = join(root, f"work/references/{stage}-{digest}.jsonl")
+    write_bytes(path, data)
     return _References(path, places)
 
 

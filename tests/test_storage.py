@@ -1,5 +1,6 @@
 """What disks and stores have in common: a file is there whole or not at all, the first put wins."""
 
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -17,8 +18,10 @@ def root(request, tmp_path):
     return str(tmp_path) if request.param == "disk" else f"memory://{uuid.uuid4().hex}"
 
 
-def test_a_file_appears_on_commit_only(root):
-    """Before there is nothing under its name, after a discard neither."""
+def test_a_file_appears_on_commit_only(root, tmp_path_factory, monkeypatch):
+    """Before there is nothing under its name, after a discard neither; no temporary file stays."""
+    near = tmp_path_factory.mktemp("near")
+    monkeypatch.setattr(tempfile, "tempdir", str(near))
     kept, lost = storage.AtomicFile(f"{root}/a/kept"), storage.AtomicFile(f"{root}/a/lost")
     kept.write(b"one")
     lost.write(b"two")
@@ -26,7 +29,7 @@ def test_a_file_appears_on_commit_only(root):
         assert not file.fs.exists(file.path)
     kept.commit()
     lost.discard()
-    assert storage.read_bytes(f"{root}/a/kept") == b"one"
+    assert storage.read_bytes(f"{root}/a/kept") == b"one" and not list(near.iterdir())
     assert [path.rpartition("/")[2] for path in kept.fs.find(kept.path.rpartition("/")[0])] == [
         "kept"
     ]

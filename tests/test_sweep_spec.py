@@ -62,6 +62,7 @@ REFUSED = {
     "field of another table": ('"model.batch" = [1]', "did you mean 'run.batch'?"),
     "unknown word": ('"run.batch" = {low=1, high=2, stp=1}', "did you mean 'step'?"),
     "a table": ('"optim" = [1]', "'ranges.optim' is a table"),
+    "processes": ('"parallel.data" = [1, 2]', "unknown key 'ranges.parallel.data'"),
     "refused value": ('"optim.learning_rate" = [1e-3, -1.0]', "ranges.optim.learning_rate' has -1"),
     "refused end": ('"model.dropout" = {low=0.0, high=2.0}', "'ranges.model.dropout' has 2.0"),
     "refused choice": ('"model.activation" = ["gelu", "tanhh"]', "'ranges.model.activation' has"),
@@ -99,6 +100,7 @@ def test_what_is_refused(tmp_path, text, message):
         ("sweep.objective=span_accuracy", "no figure of objective = 'causal'"),
         ("base=gpt-min", "did you mean 'gpt-mini'?"),
         ("train.optim.lr=1", "optim"),
+        ("train.parallel.data=2", "each trial is one process"),
         ("train.data.heldout=0", "data.heldout = 0"),
         ("sweep.sampler=grid", "has no step"),
     ],
@@ -108,6 +110,14 @@ def test_what_is_refused_beside_the_ranges(tmp_path, override, message):
     with pytest.raises(SpecError) as caught:
         load(text, tmp_path, [override])
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_range_is_overridden_whole_or_in_part(tmp_path):
+    text = '[ranges]\n"optim.learning_rate" = {low=1e-4, high=1e-2, log=true}\n'
+    part = load(text, tmp_path, ["ranges.optim.learning_rate.high=0.1"])
+    assert part.ranges["optim.learning_rate"] == specs.Range(low=1e-4, high=0.1, log=True)
+    whole = load(text, tmp_path, ["ranges.optim.learning_rate=[1.0, 2.0]", "ranges.run.batch=[4]"])
+    assert whole.ranges == {"optim.learning_rate": [1.0, 2.0], "run.batch": [4]}
 
 
 def test_the_shipped_sweep_is_whole():

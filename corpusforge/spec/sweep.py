@@ -82,7 +82,10 @@ class SweepSpec(Model):
     @classmethod
     def _flat(cls, given: Any) -> Any:
         """Read ``"optim.warmup" = ...`` and ``optim.warmup = ...`` alike."""
-        found = dict(_leaves(given))
+        found: dict[str, Any] = {}
+        for key, value in _leaves(given):
+            both = isinstance(value, dict) and isinstance(found.get(key), dict)
+            found[key] = {**found[key], **value} if both else value  # --set of one end
         return {key: _choice(key, found[key]) for key in sorted(found)}
 
     def trial(self, settings: Mapping[str, Any]) -> TrainSpec:
@@ -212,6 +215,8 @@ def keys(kind: type[Model] = TrainSpec, prefix: str = "") -> Iterator[str]:
     """Every key of the train spec that may be given a range."""
     for name, field in kind.model_fields.items():
         inner = field.annotation
+        if field.exclude:
+            continue  # how a training is computed, not what: a trial is one process
         if isinstance(inner, type) and issubclass(inner, Model):
             yield from keys(inner, f"{prefix}{name}.")
         elif prefix + name != "inputs":
@@ -264,6 +269,11 @@ def _check(spec: SweepSpec) -> None:
         raise SpecError(
             "nothing to try: [ranges] is empty",
             remedy="e.g. --set 'ranges.optim.learning_rate={low=1e-4, high=1e-2, log=true}'",
+        )
+    if spec.train.parallel != TrainSpec().parallel:
+        raise SpecError(
+            "train.parallel is set, but each trial is one process",
+            remedy="leave it out; sweep.workers trains several trials at a time",
         )
     if not spec.train.data.heldout and "data.heldout" not in ranges:
         raise SpecError(

@@ -59,6 +59,13 @@ def test_library_imports_neither_beam_nor_torch(path):
         assert "click" not in top(found)
 
 
+def test_only_storage_knows_fsspec():
+    """So that every path has the same rules, and its errors are one line."""
+    folders = [ROOT / name for name in ("corpusforge", "pipelines", "train")]
+    paths = [path for folder in folders for path in folder.rglob("*.py")]
+    assert [p.name for p in paths if "fsspec" in top(imports(p))] == ["storage.py"]
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "corpusforge/kernels").rglob("*.py")), ids=lambda p: p.name
 )

@@ -5,9 +5,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from corpusforge import api, manifest, parts
 from corpusforge import spec as specs
+from corpusforge.cli import main
 from corpusforge.errors import ForgeError, RunError, UsageError
 from corpusforge.parts import Part, Stopped
 
@@ -171,3 +173,14 @@ def test_what_does_not_go_with_a_part_is_refused(how, tmp_path):
     """--finish and --fresh."""
     with pytest.raises(ForgeError, match=r"in parts|--part and --finish"):
         api.clean([SAMPLE], f"{tmp_path}/run", part="0/2", **how)
+
+
+@pytest.mark.parametrize(
+    "flags", [("--workers", "2"), ("--runner", "DaskRunner"), ("--beam", "a=b")], ids=lambda f: f[0]
+)
+def test_an_engine_is_refused_in_parts(flags, tmp_path):
+    """A part is one process without one; exit code 2, nothing made."""
+    given = ["clean", SAMPLE, "-o", f"{tmp_path}/run", "--part", "0/2", *flags]
+    done = CliRunner().invoke(main, given)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"--part with {flags[0]}; a part" in done.stderr and not list(tmp_path.iterdir())

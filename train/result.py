@@ -38,7 +38,7 @@ def _continuations(trainer: Trainer) -> list[str]:
     """What the model makes of the first rows of held-out text, in its objective's way."""
     loader = trainer.heldout or trainer.loader
     model = trainer.model
-    if trainer.layout.world > 1:  # which may hold a part of it
+    if not trainer.placement.entire:
         model = trainer.objective.build(trainer.spec, loader.tokens.tokenizer["vocab_size"])
         assert trainer.checkpoint is not None
         model.load_state_dict(trainer.checkpoint.model())

@@ -207,7 +207,7 @@ class Trainer:
         if not self.layout.first:
             return
         record["loss_by_source"] = pieces().losses(self.loader, "source")
-        if "heldout_loss" in record and self.heldout and self.layout.world == 1:  # a whole model
+        if "heldout_loss" in record and self.heldout and self.placement.entire:
             seed = self.spec.run.seed
             record["samples"] = examples(self.objective, self.model, self.heldout, SAMPLES, seed)
         if self.rates:

@@ -109,9 +109,11 @@ def runner_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _refuse_engine(flag: str, given: dict[str, Any]) -> None:
     for other in ("beam", "workers"):
         if given[other]:
-            raise UsageError(f"{flag} with --{other}", expected="a part is one process")
+            raise UsageError(
+                f"{flag} with --{other}", remedy="a part is one process; give more parts"
+            )
     if given["runner"] != "direct":
-        raise UsageError(f"{flag} with --runner", expected="a part needs no runner")
+        raise UsageError(f"{flag} with --runner", remedy="a part needs none")
 
 
 def answer(as_json: bool, values: dict[str, Any], text: str) -> None:

@@ -60,10 +60,16 @@ def records(folder, name):
     return [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize(("references", "tokenizer"), [(1, "13a"), (3, "13a"), (1, "zh")])
-def test_bleu_equals_the_command_line_of_sacrebleu(tmp_path, references, tokenizer):
-    """On the same files: score and signature."""
-    rows = corpus(60, references, references)
+FEW = [{"prediction": "the dog sat on a mat", "reference": "the cat sat on the mat"}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "tokenizer"),
+    [(corpus(60, 1, 1), "13a"), (corpus(60, 3, 3), "13a"), (FEW, "zh")],
+    ids=["one", "three", "smoothed"],
+)
+def test_bleu_equals_the_command_line_of_sacrebleu(tmp_path, rows, tokenizer):
+    """On the same files: score and signature; also where no long n-gram is shared."""
     said, right = plain(tmp_path / "plain", rows)
     spec = EvalSpec(bleu=tokenizer, resample=ResampleSpec(samples=20))
     done = evaluate([write(tmp_path / "said.jsonl", rows)], str(tmp_path / "out"), spec)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent.parent
 SAMPLE = str(ROOT / "sample_data")
 PARTS, KILLS = 4, int(os.environ.get("FORGE_KILLS", "3"))
 SETTINGS = '[clean.plan]\nunit_bytes = 131072\n[tokenize]\nalgo = "bpe"\nvocab_size = 2000\n'
-LIMIT = 400  # seconds
+LIMIT = 600  # seconds
 
 
 def script(first):

@@ -61,7 +61,7 @@ def place(tmp_path_factory):
 def heldout(tmp_path):
     """Texts of two sources."""
     rows = [
-        {"text": text, "source": ["a", "b"][number % 3 == 0], "id": number}
+        {"text": f"{text} Zürich, 東京", "source": ["a", "b"][number % 3 == 0], "id": number}
         for number, text in enumerate(texts(30, seed=7))
     ]
     return lines(tmp_path / "heldout.jsonl", rows)

@@ -260,3 +260,7 @@ def test_a_token_before_each_text_is_asked_for_the_first(bases, tmp_path):
     whole = [scorer.start, *ids[0].tolist()]
     wanted = -sum(causal(scorer, whole, at) for at in range(1, len(whole)))
     assert (count, nats) == (len(ids[0]), pytest.approx(wanted, rel=1e-5))
+    ((value, count),) = scorer.continuations([("the cat", " sees")])
+    whole = [scorer.start, *scorer.encode(["the cat sees"])[0].tolist()]
+    wanted = sum(causal(scorer, whole, at) for at in range(1 + len(ids[0]), len(whole)))
+    assert (count, value) == (len(whole) - 1 - len(ids[0]), pytest.approx(wanted, rel=1e-5))

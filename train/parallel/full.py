@@ -23,6 +23,8 @@ from .placement import Placement, saved
 class Full(Placement):
     """Stage 3: ``parallel.shard`` full."""
 
+    entire = False
+
     def arrange(self) -> None:
         """Divide blocks and the rest over the data processes; then an optimizer of the parts."""
         assert self.layout.mesh is not None

@@ -45,6 +45,11 @@ class Placement:
         self.vocabulary = vocabulary
         self.arrange()
 
+    @property
+    def entire(self) -> bool:
+        """Whether the model of this process can be run by it alone."""
+        return self.layout.tensor == 1
+
     def arrange(self) -> None:
         """Make the optimizer, and what gradients are exchanged by."""
         self.named = dict(self.model.named_parameters())

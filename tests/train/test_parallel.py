@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from processes import COPIES, RESAVE, apart, children, ended, files, lines, run, start, within
+from ranks import COPIES, RESAVE, apart, children, ended, files, lines, run, start, within
 from tiny import of, small
 
 from corpusforge import spec as specs

@@ -9,7 +9,9 @@ needs the signatures of both at once, and a run of more than MOST documents does
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +32,7 @@ from corpusforge.transforms.contaminated import SIGNAL
 from corpusforge.transforms.judge import KEEP, MIN_SCORE
 
 MOST = 2_000_000  # documents whose signatures are held, about 0.6 kB each
+AHEAD = 2  # units judged at a time
 KINDS = ("failed", "first", "unique", "leave_one_out")
 JUDGED = ("id", "outcome", "stage", "reasons", *LANGUAGE.names)
 JUDGING = ("language", "rules")  # stages whose reasons are of rules
@@ -160,7 +163,7 @@ def rules_of(spec: CleanSpec) -> tuple[str, ...]:
 def of_run(root: str, units: Sequence[str], spec: CleanSpec) -> list[dict[str, Any]]:
     """Return the attribution of the settled units of a clean run."""
     found = empty(spec, MOST)
-    for _, batch in judged(root, units, spec):
+    for _, batch in judged(root, units, spec, known_rules(spec, spec)):
         found.add(batch)
     removed = REMOVED.empty_table()
     if found.known:
@@ -168,18 +171,42 @@ def of_run(root: str, units: Sequence[str], spec: CleanSpec) -> list[dict[str, A
     return found.finish(removed, spec.dedup)
 
 
+def known_rules(spec: CleanSpec, old: CleanSpec) -> frozenset[str]:
+    """Return the rules of ``spec`` whose reasons stand in the ledger of a run of ``old``."""
+    before = {*judge_of(old).rules}
+    return frozenset(rule.id for rule in judge_of(spec).rules if rule in before)
+
+
 def judged(
-    root: str, units: Sequence[str], spec: CleanSpec
+    root: str,
+    units: Sequence[str],
+    spec: CleanSpec,
+    known: frozenset[str] = frozenset(),
+    before: Sequence[str] = ("reasons",),
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yield (unit, records) of the run in ``root``, judged anew by ``spec``, with SIGNED.
 
-    Of the ledger they have id, verdict and language. ``few`` says which records share a key with
-    another, and so may have copies; the others have no signature.
+    Of the ledger they have id, verdict and language, and the columns ``before`` (reasons among
+    them) as they were, with the prefix ``before_``. Only rules that are not ``known`` look at their
+    signals. ``few`` says which records share a key with another, and so may have copies; the others
+    have no signature.
     """
     shared = copies.shared(root, units, spec.dedup.bands)
-    columns = [*(rule.signal for rule in judge_of(spec).rules), SIGNAL.name, *SIGNED.names[1:]]
-    ledger = pa.schema([LEDGER.field(name) for name in JUDGED])
-    verdicts = again.verdicts(spec)
-    for unit in units:
-        for batch in again.rows(root, unit, tuple(dict.fromkeys(columns)), ledger, shared.rows):
-            yield unit, verdicts(batch)
+    signals = [rule.signal for rule in judge_of(spec).rules if rule.id not in known]
+    columns = tuple(dict.fromkeys([*signals, SIGNAL.name, *SIGNED.names[1:]]))
+    names = dict.fromkeys([*JUDGED, *before])
+    ledger = pa.schema([LEDGER.field(name) for name in names])
+    verdicts = again.verdicts(spec, known)
+
+    def batches(unit: str) -> list[pa.RecordBatch]:
+        rows = again.rows(root, unit, columns, ledger, shared.rows, before)
+        return [verdicts(batch) for batch in rows]
+
+    with ThreadPoolExecutor(AHEAD) as pool:  # decoding and kernels need no lock of Python's
+        queue = deque(pool.submit(batches, unit) for unit in units[:AHEAD])
+        for place, unit in enumerate(units):
+            found = queue.popleft().result()
+            if place + AHEAD < len(units):
+                queue.append(pool.submit(batches, units[place + AHEAD]))
+            for batch in found:
+                yield unit, batch

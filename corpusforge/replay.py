@@ -54,6 +54,7 @@ SETTLED = {
 }
 NAMED = ("id", "source", "offset", "ordinal", "source_id", "url")
 VERDICT = ("outcome", "stage", "reasons", "duplicate_of", "similarity")
+BEFORE = [again.BEFORE + name for name in VERDICT]
 
 
 @dataclass
@@ -194,18 +195,22 @@ def replay(root: str, spec: CleanSpec) -> Replay:
     names = [unit.name for unit in again.units_of(root)]
     found = attribution.empty(spec)
     judged: dict[str, list[pa.RecordBatch]] = {name: [] for name in names}
-    for name, batch in attribution.judged(root, names, spec):
+    old = specs.parse(CleanSpec, run.spec)
+    known = (
+        attribution.known_rules(spec, old) if run.versions == manifest.versions() else frozenset()
+    )
+    for name, batch in attribution.judged(root, names, spec, known, VERDICT):
         found.add(batch)
-        judged[name].append(batch.select(["id", *VERDICT[:3]]))
+        judged[name].append(batch.select(["id", *VERDICT[:3], *BEFORE]))
     removed = copies.removed(found.candidates(), spec.dedup)
     mark = Mark(removed, spec.dedup.similarity)
     before, after = Tally(), Tally()
     changes, other = [_changes_schema().empty_table()], 0
     for name, batches in judged.items():
-        old = read_batches(root, f"ledger/{name}.parquet", VERDICT)
         sides = []
-        for was, batch in zip(old, batches, strict=True):
-            now = mark(batch)
+        for batch in batches:
+            was = batch.select(BEFORE).rename_columns(VERDICT)
+            now = mark(batch.select(["id", *VERDICT[:3]]))
             before.add(was)
             after.add(now)
             sides.append(_sides_of(was, now))

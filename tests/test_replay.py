@@ -7,6 +7,8 @@ import json
 import random
 import shutil
 
+import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -149,6 +151,25 @@ def test_nothing_changes_without_settings(run):
     assert removed.num_rows > 5
     assert copies.removed(table.candidates(), spec.dedup).equals(removed)
     assert manifest.read(root, "clean").facts["attribution"] == found.attribution
+
+
+def test_rules_that_did_not_change_stand_in_the_ledger(run):
+    """Taken from there or judged anew of their signals, they give the same."""
+    root, _ = run
+    old = api.replay_spec(root)
+    spec = api.replay_spec(root, overrides=["rules.gopher-quality.min_words=60"])
+    known = attribution.known_rules(spec, old)
+    every = attribution.known_rules(old, old)
+    assert known == every - {"gopher-quality.min_words"}
+    names = [unit.name for unit in again.units_of(root)]
+    ways = [attribution.judged(root, names, spec, some) for some in (known, frozenset())]
+    for (unit, told), (other, judged) in zip(*map(list, ways), strict=True):
+        assert unit == other
+        for name in ("outcome", "stage", "reasons"):
+            assert told.column(name).equals(judged.column(name))
+    failed = [pa.compute.sum(pa.compute.list_value_length(told.column("reasons"))) for _, told in
+              attribution.judged(root, names, spec, known)]  # fmt: skip
+    assert sum(one.as_py() or 0 for one in failed) > 5
 
 
 def test_leave_one_out_is_a_run_without_the_rule(run):

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusforge.errors import RunError
+from corpusforge.kernels import shared_keys
 from corpusforge.kernels.jit import kernel
 from corpusforge.kernels.minhash import I64, U8, U64, VERSION
 
@@ -75,8 +76,15 @@ def sorted_keys(
 
 
 def _sorted(keys: U64, repeated: bool) -> I64:
-    order = np.argsort(keys)
-    return order[_repeated(keys[order])] if repeated else order
+    if not repeated:
+        return np.argsort(keys)
+    once, twice = (shared_keys.table(len(keys)) for _ in range(2))
+    shared_keys.note(keys, once, twice)
+    may = np.zeros(len(keys), np.bool_)
+    shared_keys.shared(keys, np.arange(len(keys)), twice, may)
+    some = np.flatnonzero(may)
+    order = some[np.argsort(keys[some])]
+    return order[_repeated(keys[order])]
 
 
 def exact_pairs(tables: Iterable[pa.Table], new: int = 0) -> tuple[pa.Table, int]:

@@ -7,6 +7,7 @@ that (at reading, at extraction) stays decided, the rest is kept until it is jud
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,11 +52,18 @@ DECIDED_ANEW = ("language", "rules", "decontaminate", "dedup")
 NOT_MEASURED = {field.name for field in (*ADDRESS, *LANGUAGES, CANDIDATE)}
 LARGE = ("exact", "sketch", "bands", "shingles")
 BATCH_ROWS = 4096
+BEFORE = "before_"
 
 
-def verdicts(spec: CleanSpec) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """Return the steps of a clean run that give the verdicts of DECIDED_ANEW but dedup."""
-    return chain(judge_of(spec), *([DropContaminated()] if drops_contaminated(spec) else []))
+def verdicts(
+    spec: CleanSpec, known: frozenset[str] = frozenset()
+) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """Return the steps of a clean run that give the verdicts of DECIDED_ANEW but dedup.
+
+    Of the rules in ``known`` the reasons before say what they give.
+    """
+    judge = replace(judge_of(spec), known=known)
+    return chain(judge, *([DropContaminated()] if drops_contaminated(spec) else []))
 
 
 def drops_contaminated(spec: CleanSpec) -> bool:
@@ -119,9 +127,11 @@ def rows(
     wanted: Sequence[str],
     ledger: pa.Schema = LEDGER,
     few: Callable[[pa.RecordBatch], npt.NDArray[np.bool_]] | None = None,
+    before: Sequence[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """Yield the records of a unit of the run in ``root``: ``ledger``, and stored columns over it.
 
+    Columns of ``ledger`` in ``before`` are there twice: as the run left them, with BEFORE, too.
     Those of ``wanted`` that were stored; null where a record had no text. ``shard`` and ``row``
     still say where its text lies. With ``few``, which tells the rows of a batch of signatures, only
     those have LARGE columns; ``few`` (bool) says which. Raises RunError where a judged document has
@@ -148,7 +158,10 @@ def rows(
     for batch in read_batches(root, f"ledger/{unit}.parquet", ledger.names):
         place = places.slice(start, batch.num_rows)
         start += batch.num_rows
-        batch, again = _undecided(batch.cast(ledger))
+        was = batch.cast(ledger)
+        batch, again = _undecided(was)
+        for name in before:
+            batch = put(batch, BEFORE + name, was.column(name))
         if pc.any(pc.and_(again, place.is_null())).as_py():
             raise RunError(
                 "a judged document has no stored signals",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from corpusforge.schema import LANGUAGE
 from corpusforge.transform import decide, reasons_array
 
 KEEP, MIN_SCORE = "language.keep", "language.min_score"
+NOTED = "before_reasons"  # list<REASON> of an earlier judgement
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
@@ -36,17 +37,21 @@ class Judge:
     rules: tuple[Rule, ...]
     keep_languages: Literal["all"] | tuple[str, ...] = "all"
     min_score: float = 0.0
+    known: frozenset[str] = frozenset()  # rules that failed where the column NOTED says so
 
     adds = ("outcome", "stage", "reasons")
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Language columns and the signals of the rules."""
-        return ("outcome", *LANGUAGE.names, *dict.fromkeys(rule.signal for rule in self.rules))
+        """Language columns, the signals of the rules, and NOTED for those that are known."""
+        signals = dict.fromkeys(rule.signal for rule in self.rules if rule.id not in self.known)
+        return ("outcome", *LANGUAGE.names, *signals, *([NOTED] if self.known else []))
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the same rows; the stage is ``language`` where a language rule fails."""
-        reasons, stages = judge_signals(batch, self.rules, self.keep_languages, self.min_score)
+        reasons, stages = judge_signals(
+            batch, self.rules, self.keep_languages, self.min_score, self.known
+        )
         failed = stages.is_valid().to_numpy(zero_copy_only=False)
         return decide(batch, failed, outcome="dropped", stage=stages, reasons=reasons)
 
@@ -56,8 +61,11 @@ def judge_signals(
     rules: Sequence[Rule],
     keep_languages: Literal["all"] | Sequence[str] = "all",
     min_score: float = 0.0,
+    known: Collection[str] = (),
 ) -> tuple[pa.ListArray, pa.StringArray]:
     """Judge the documents of ``columns``: language, language_score and the signals of ``rules``.
+
+    Of the rules in ``known`` the column NOTED tells where they failed, and by which value.
 
     Returns
     -------
@@ -80,19 +88,41 @@ def judge_signals(
         values += [np.full(len(language), np.nan), score]
         failed += [outside, score < min_score]
     by_language = len(failed)
+    noted = _noted(columns.column(NOTED), sorted(known)) if known else {}
     for rule in rules:
+        checks.append((rule.id, rule.signal, rule.comparison, rule.threshold))
+        if rule.id in noted:
+            value, fails = noted[rule.id]
+            values.append(value)
+            failed.append(fails)
+            continue
         value = _numbers(columns.column(rule.signal))
         applies = ~np.isnan(value)
         if rule.languages:
             applies &= _among(language, rule.languages)
         if rule.except_languages:
             applies &= ~_among(language, rule.except_languages)
-        checks.append((rule.id, rule.signal, rule.comparison, rule.threshold))
         values.append(value)
         failed.append(applies & ~_COMPARE[rule.comparison](value, rule.threshold))
     return _reasons(len(language), checks, values, failed), _stages(
         len(language), failed, by_language
     )
+
+
+def _noted(
+    reasons: pa.Array | pa.ChunkedArray, rules: Sequence[str]
+) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]]:
+    """Return value (rows,) and failure (rows,) of each of ``rules``, from list<REASON>."""
+    reasons = _combined(reasons)
+    entries = pc.list_flatten(reasons)
+    which = pc.index_in(entries.field("rule"), value_set=pa.array(rules, pa.string()))
+    mine = which.is_valid().to_numpy(zero_copy_only=False)
+    row, rule = pc.list_parent_indices(reasons).to_numpy()[mine], which.drop_null().to_numpy()
+    values = np.full((len(rules), len(reasons)), np.nan)
+    failed = np.zeros(values.shape, bool)
+    values[rule, row] = _numbers(entries.field("value"))[mine]
+    failed[rule, row] = True
+    return {name: (values[place], failed[place]) for place, name in enumerate(rules)}
 
 
 def _reasons(

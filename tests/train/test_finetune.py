@@ -163,6 +163,7 @@ def final(out):
     return {str(file.relative_to(out)): file.read_bytes() for file in files}
 
 
+@pytest.mark.faults
 def test_killed_it_continues_bit_for_bit(bases, tmp_path):
     """kill -9 and Ctrl-C in one run: every file that is left has the same bytes."""
     data = lines(tmp_path / "d.jsonl", sentences())

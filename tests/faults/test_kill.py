@@ -1,6 +1,6 @@
 """kill -9 of the whole process group at seeded random moments; run again; the same bytes.
 
-FORGE_KILLS says how often each command is killed (3 in CI, 20 by ``make faults``).
+FORGE_KILLS says how often each command is killed (2 in CI, 20 by ``make faults``).
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Sweeps whose processes are killed at seeded moments, or asked to stop; none of it shows.
 
-FORGE_KILLS says how often each sweep is killed (3 in CI, 20 by ``make faults``).
+FORGE_KILLS says how often each sweep is killed (2 in CI, 20 by ``make faults``).
 """
 
 import json

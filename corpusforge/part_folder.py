@@ -10,7 +10,7 @@ from typing import Any
 from corpusforge import parts
 from corpusforge import spec as specs
 from corpusforge.errors import RunError
-from corpusforge.lease import EXPIRY
+from corpusforge.lease import EXPIRY, HEARTBEAT
 from corpusforge.parts import Part
 from corpusforge.run import RunFolder
 from corpusforge.shard import write_bytes
@@ -54,7 +54,9 @@ class PartFolder(RunFolder):
         """Hold the lock of the run; other parts are waited for, another run is refused."""
         end = time.monotonic() + EXPIRY
         while holder := self._try_lock():
-            if "part" not in holder and time.monotonic() > end:
+            silent = time.time() - float(holder["heartbeat"]) > 3 * HEARTBEAT  # soon taken over
+            over = time.monotonic() > end + (2 * EXPIRY if silent else 0)
+            if "part" not in holder and over:
                 raise RunError(
                     f"another run (host {holder['host']}, pid {holder['pid']}) works here",
                     file=self.root,

@@ -101,8 +101,9 @@ class RunFolder:
         return self
 
     def _begin(self) -> None:
+        parts.wait_for_all(self.root, self.closing)  # without the lock, which they need to end
         self._lock()
-        parts.wait_for_all(self.root, self.closing)
+        parts.wait_for_all(self.root, closing=False)
         self._sweep()
         self._open(self._written())
 

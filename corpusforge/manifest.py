@@ -36,7 +36,7 @@ VERSIONS_OF = (
 class Manifest:
     """A finished run: ``content`` is the digest of its rows, ``files`` that of its bytes."""
 
-    kind: str  # clean | tokenize | train | sweep
+    kind: str  # clean | tokenize | train | finetune | eval | sweep
     content: str
     counts: dict[str, int]
     spec: dict[str, Any]

@@ -17,7 +17,7 @@ def verify(root: str) -> dict[str, Any]:
 
     Raises AccountingError (exit code 4) for the first thing that is off.
     """
-    run = manifest.read(root, "clean", "tokenize", "train", "finetune", "eval", "sweep")
+    run = manifest.read(root, *CONTENT)
     for shard in run.shards:
         size, sha256 = file_sha256(root, shard.name)
         if size < 0:
@@ -110,7 +110,7 @@ def _sweep(root: str, run: Manifest) -> str:
     return manifest.content_of_files(run.shards)
 
 
-CONTENT = {
+CONTENT = {  # of a kind of run: what its content digest is made of
     "clean": _clean,
     "tokenize": _tokenize,
     "train": _train,

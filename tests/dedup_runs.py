@@ -49,7 +49,7 @@ def make(
             shards.append(writer.close())
         units.append((name, len(part)))
     earlier = dedup_index.find(against, d)
-    indexes = dedup_index.open_all(earlier, d, f"{folder}/work/earlier")
+    indexes = dedup_index.open_all(earlier, d, str(Path(folder, "work", "earlier")))
     plan = dedup.layout(units, indexes, spec, "key")
     for kind in dedup.KINDS:
         if kind == "paragraphs" or getattr(d, kind) == "none":

@@ -5,6 +5,7 @@ When a graph changes on purpose, write golden/graphs.json anew:
 """
 
 import json
+import posixpath
 import re
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def test_a_graph_of_many_units_is_small():
     """100,000 units with the paths of a crawl: the references are in the file, all of them."""
     fs = fsspec.filesystem("memory")
     assert len(MessageToJson(graph_of("documents", MANY))) < SMALL
-    folder = f"{ROOT.partition('://')[2]}/work/references"
+    folder = posixpath.join(ROOT.partition("://")[2], "work", "references")
     lines = [fs.cat(path).splitlines() for path in fs.glob(f"{folder}/documents-*.jsonl")]
     assert {json.loads(line)["name"] for line in max(lines, key=len)} == set(names(MANY))
 

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONSAFEPATH = 1
 
-.PHONY: demo test lint faults engines parallel pure browser docs reference tour bench clean
+.PHONY: demo test lint faults engines parallel pure interop browser docs reference tour bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,11 @@ parallel: $(VENV)/.installed  ## training across processes: the same model, kill
 
 pure: $(VENV)/.installed  ## the kernels' tests again as plain Python, without compilation
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest tests/kernels
+
+interop: $(VENV)/.installed  ## the recipes of docs/interop.md in an environment with the other tools
+	$(PYTHON) -m venv .interop
+	.interop/bin/python -m pip install --quiet datasets duckdb pandas 'datatrove[io]' transformers
+	$(BIN)/pytest tests/test_interop.py
 
 browser: $(VENV)/.installed  ## the reports in headless Chromium, judged by axe-core where npm is there
 	-npm install --no-save --silent axe-core

@@ -68,15 +68,18 @@ def sections(root: str, run: Manifest) -> list[Section]:
 
 def _funnel(run: Manifest, found: Survey) -> Section:
     counts = run.counts
-    left, chars = counts["in"], sum(found.chars.total())
-    rows: list[list[Cell]] = [["records in", None, None, left, bar(left, counts["in"]), chars]]
+    left, texts = counts["in"], (found.chars, found.bytes)
+    sizes = [sum(tally.total()) for tally in texts]
+    rows: list[list[Cell]] = [["records in", None, None, left, bar(left, counts["in"]), *sizes]]
     others = sorted(set(found.documents.counts) - {*STAGES, "kept"})
     for stage in (*STAGES, *others):
         if stage in OPTIONAL and stage not in found.documents.counts:
             continue
         _, dropped, failed = found.documents.counts.get(stage, [0, 0, 0])
-        left, chars = left - dropped - failed, chars - sum(found.chars.counts.get(stage, [0]))
-        rows.append([f"after {stage}", dropped, failed, left, bar(left, counts["in"]), chars])
+        left -= dropped + failed
+        gone = [sum(tally.counts.get(stage, [0])) for tally in texts]
+        sizes = [size - out for size, out in zip(sizes, gone, strict=True)]
+        rows.append([f"after {stage}", dropped, failed, left, bar(left, counts["in"]), *sizes])
     return section(
         "Funnel",
         facts(
@@ -84,12 +87,16 @@ def _funnel(run: Manifest, found: Survey) -> Section:
                 *((f"records {name}", counts[name]) for name in ("in", *OUTCOMES)),
                 ("share kept", percent(counts["kept"], counts["in"])),
                 ("characters kept", found.chars.total()[0]),
+                ("bytes kept", found.bytes.total()[0]),
             ]
         ),
         element("p", "Dropped is a decision, failed is a defect; each record is one of the three."),
         table(
             "What each stage took, and what it left",
-            ["Stage", "Dropped", "Failed", "Left", "Share of all records", "Characters left"],
+            [
+                *("Stage", "Dropped", "Failed", "Left", "Share of all records"),
+                *("Characters left", "Bytes left"),
+            ],
             rows,
         ),
     )

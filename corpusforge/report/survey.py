@@ -14,11 +14,13 @@ from corpusforge.report.distribution import Distribution
 from corpusforge.report.samples import Draw
 from corpusforge.report.tally import Tally
 from corpusforge.shard import read_batches
+from corpusforge.transform import put
 
 COLUMNS = (
     "id", "source", "source_id", "url", "outcome", "stage", "reasons", "detail", "duplicate_of",
     "similarity", "language", "language_score", "chars", "shard", "row",
 )  # fmt: skip
+SIZES = pa.schema([pa.field("id", pa.binary(16)), pa.field("bytes", pa.int64())])
 SEPARATOR = "\n"  # between the rules of a set
 _HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
 
@@ -42,6 +44,7 @@ class Survey:
 
     documents: Tally = field(default_factory=lambda: Tally(OUTCOMES))  # by stage
     chars: Tally = field(default_factory=lambda: Tally(OUTCOMES))  # by stage
+    bytes: Tally = field(default_factory=lambda: Tally(OUTCOMES))  # of text as UTF-8, by stage
     languages: Tally = field(default_factory=lambda: Tally(OUTCOMES))
     sources: Tally = field(default_factory=lambda: Tally(OUTCOMES))
     hosts: Tally = field(default_factory=lambda: Tally(OUTCOMES))
@@ -54,11 +57,12 @@ class Survey:
     draw: Draw = field(default_factory=Draw)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Count the rows of a ledger batch."""
+        """Count the rows of a ledger batch that has ``bytes``, too."""
         outcome = batch.column("outcome")
         stage = pc.fill_null(batch.column("stage"), "kept")
         self.documents.add(stage, outcome)
         self.chars.add(stage, outcome, batch.column("chars"))
+        self.bytes.add(stage, outcome, batch.column("bytes"))
         self.sources.add(batch.column("source"), outcome)
         for tally, keys in ((self.languages, batch["language"]), (self.hosts, _hosts(batch))):
             tally.add(keys.drop_null(), outcome.filter(keys.is_valid()))
@@ -108,12 +112,21 @@ class Survey:
 
 
 def survey(root: str, run: Manifest) -> Survey:
-    """Read the ledger of a run shard by shard."""
+    """Read the ledger of a run shard by shard, and the sizes of its texts beside it."""
     result = Survey()
     for shard in run.in_folder("ledger"):
+        sizes = _sizes(root, shard.name.replace("ledger", "signals", 1))
         for batch in read_batches(root, shard.name, COLUMNS):
-            result.add(batch)
+            place = pc.index_in(batch.column("id"), value_set=sizes.column("id"))
+            result.add(put(batch, "bytes", sizes.column("bytes").take(place).combine_chunks()))
     return result
+
+
+def _sizes(root: str, name: str) -> pa.Table:
+    """Return id and bytes of the texts of a unit, from its signals; null where not measured."""
+    empty = SIZES.empty_table()
+    found = [pa.table(batch) for batch in read_batches(root, name, SIZES.names)]
+    return pa.concat_tables([empty, *found], promote_options="default").combine_chunks()
 
 
 def _hosts(batch: pa.RecordBatch) -> pa.Array:

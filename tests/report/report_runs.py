@@ -23,7 +23,8 @@ from corpusforge.shard import ShardWriter
 
 SIGNALS = [pa.field("words", pa.int64()), pa.field("dup_line_fraction", pa.float64())]
 ADDRESS = [DOCUMENT.field(name) for name in ("id", "source", "offset", "ordinal")]
-STORED = pa.schema([*ADDRESS, *LANGUAGE, *SIGNALS, pa.field("candidate", pa.bool_())])
+SIZE = pa.field("bytes", pa.int64())
+STORED = pa.schema([*ADDRESS, *LANGUAGE, *SIGNALS, SIZE, pa.field("candidate", pa.bool_())])
 LATER = [LEDGER.field(name) for name in ("edits", "cut", "chars", "words")] + TWIN
 # What is settled.
 MARKED = pa.schema([*DOCUMENT, *EXTRACTED, *VERDICT, *LANGUAGE, *SECOND_LANGUAGE, *LATER])
@@ -54,7 +55,7 @@ def identity(number):
 
 def document(number, outcome="kept", stage=None, reasons=None, **other):
     """A settled document; ``other`` replaces its columns."""
-    text = other.get("text", f"Document number {number}, a few words of it.")
+    text = other.get("text", f"Document number {number}, a few words of it. ✓")
     return {
         "id": identity(number),
         "source": "in/pages.warc.gz",
@@ -68,6 +69,7 @@ def document(number, outcome="kept", stage=None, reasons=None, **other):
         "language": "en" if text else None,
         "language_score": 0.9 if text else None,
         "chars": len(text) if text else None,
+        "bytes": len(text.encode()) if text else None,
         "words": len(text.split()) if text else None,
         **other,
     }

@@ -52,7 +52,6 @@ def predict(run: str, data: str, output: str) -> dict[str, Any]:
 
 def sweep_spec(file: str | None = None, overrides: Iterable[str] = ()) -> specs.SweepSpec:
     """Read a sweep spec as ``load_spec`` reads others; its base is read too."""
-
     return specs.load_sweep(file, overrides, tables().get("sweep", {}))
 
 

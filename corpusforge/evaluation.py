@@ -17,7 +17,7 @@ from corpusforge.errors import InputError, SpecError, nearest
 from corpusforge.kernels import contamination
 
 _PACKED = (".gz", ".zst", ".bz2", ".xz")
-_JSON = (".jsonl", ".ndjson", ".json")
+JSON = (".jsonl", ".ndjson", ".json")
 NAMED = 5  # short items that a warning names
 
 Item = tuple[str, str]  # place in the file ("line 12", "row 3"), text
@@ -87,15 +87,21 @@ def _load(
 
 
 def _items(path: str, fields: Sequence[str]) -> Iterator[Item]:
-    stem = path.lower()
-    for ending in _PACKED:
-        stem = stem.removesuffix(ending)
+    name = stem(path)
     data = given.read(path)
-    if stem.endswith(".parquet"):
+    if name.endswith(".parquet"):
         return _of_records(path, table_rows(path, data), fields)
-    if stem.endswith(_JSON):
+    if name.endswith(JSON):
         return _of_records(path, json_lines(path, data), fields)
     return _paragraphs(path, data)
+
+
+def stem(path: str) -> str:
+    """The path in lower case, without the ending of a compression."""
+    path = path.lower()
+    for ending in _PACKED:
+        path = path.removesuffix(ending)
+    return path
 
 
 def _of_records(

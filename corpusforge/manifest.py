@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from corpusforge.errors import RunError
+from corpusforge.errors import AccountingError, RunError
 from corpusforge.kernels.unicode_classes import UNICODE_VERSION
 from corpusforge.shard import Shard, exists, file_sha256, join, lacking, read_json, write_json
+
+if TYPE_CHECKING:
+    from corpusforge.spec import Model
 
 VERSIONS_OF = (
     "corpusforge",
@@ -109,9 +112,57 @@ def content_of_files(shards: Sequence[Shard]) -> str:
     return hashlib.sha256("".join(shard.sha256 for shard in shards).encode()).hexdigest()
 
 
+def close(
+    root: str,
+    kind: str,
+    spec: Model,
+    *,
+    content: Sequence[str],
+    others: Sequence[str],
+    counts: dict[str, int],
+    parents: list[dict[str, str]],
+    facts: dict[str, Any],
+) -> Manifest:
+    """Seal the files of a run and write its manifest; ``content`` names those that are its digest.
+
+    ``parents`` are path and content digest of what it was made from, the first one first.
+    """
+    from corpusforge.spec import digest  # what reads manifests alone needs no specs
+
+    shards = seal(root, [*content, *others])
+    done = Manifest(
+        kind=kind,
+        content=content_of_files(shards[: len(content)]),
+        counts=counts,
+        spec=spec.model_dump(mode="json"),
+        spec_digest=digest(spec),
+        shards=shards,
+        parent=parents[0],
+        versions=versions(),
+        facts={"parents": parents, **facts},
+    )
+    done.write(root)
+    return done
+
+
+def all_kept(items: int) -> dict[str, int]:
+    """Counts of a run that drops nothing."""
+    return {"in": items, "kept": items, "dropped": 0, "failed": 0}
+
+
 def whole(root: str, run: Manifest) -> list[str]:
     """Return the names of the shards that are missing or have another length."""
     return lacking(root, [(shard.name, shard.bytes) for shard in run.shards])
+
+
+def check_whole(root: str, run: Manifest) -> None:
+    """Raise AccountingError unless every file is there with its length."""
+    if lost := whole(root, run):
+        raise AccountingError(
+            "a file is missing or has another length",
+            file=join(root, lost[0]),
+            remedy="run again with --fresh",
+        )
 
 
 @cache

@@ -128,6 +128,10 @@ class RunFolder:
         """Path of ``name`` under the folder."""
         return join(self.root, name)
 
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small file under the folder atomically."""
+        write_bytes(self.file(name), data)
+
     @contextmanager
     def stage(self, name: str, size: int = 0, units: int = 0, *, quiet: bool) -> Iterator[None]:
         """Show the progress of a stage of ``size`` input bytes meanwhile, and log its time."""
@@ -232,7 +236,7 @@ class RunFolder:
             kept = {"spec.toml", "lock.json", "lease"} | (set() if self.fresh else {"log.jsonl"})
             self.remove(*[name for name in OURS if name not in kept])
         new = f"# forge {self.kind}\n{specs.dump(self.spec)}"
-        write_bytes(self.file("spec.toml"), new.encode())
+        self.write("spec.toml", new.encode())
         self.log("start", spec=self.key, kind=self.kind)
 
     def _match_spec(self, text: str) -> None:

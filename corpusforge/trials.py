@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
+from corpusforge.eval.tables import aligned
 from corpusforge.manifest import Manifest
 from corpusforge.shard import join
 from corpusforge.storage import read_bytes
@@ -56,11 +57,7 @@ def describe(trials: Sequence[Trial], run: Manifest, root: str) -> str:
         [str(one["number"]), *(short(value) for value in (one["value"], *one["settings"].values()))]
         for one in best
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    lines = aligned(rows)
     lines.append(
         f"trials {n['in']} = complete {n['kept']} + pruned {n['dropped']} + failed {n['failed']}"
         f" · best {facts['best']} · {root}/best.toml · content {run.content}"

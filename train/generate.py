@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,27 @@ def generate(model_folder: str, prompt: str, **settings: Any) -> str:
     return "".join(stream(model_folder, prompt, **settings))
 
 
-def until(end: int | None, ids: Iterator[int]) -> list[int]:
+@torch.inference_mode()
+def written(
+    model: Any, tokens: Tensor, mask: Tensor, *, start: int, end: int, limit: int
+) -> list[list[int]]:
+    """The likeliest ids, token by token, that an encoder-decoder writes for each row it reads.
+
+    ``tokens`` and ``mask`` (which of them are there) [B, S]; at most ``limit`` ids, those before
+    ``end``. ``start`` is what the decoder begins with.
+    """
+    given = torch.full((len(tokens), 1), start, device=tokens.device)
+    over = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+    memory = model.encode(tokens, mask)
+    for _ in range(limit):
+        token = model.logits(model.decode(given, memory, mask)[:, -1]).argmax(1)
+        over |= token == end
+        given = torch.cat([given, token[:, None]], 1)
+        if bool(over.all()):
+            break
+    return [until(end, ids) for ids in given[:, 1:].tolist()]
+
+
+def until(end: int | None, ids: Iterable[int]) -> list[int]:
     """Collect ``ids`` before the first ``end``."""
     return list(takewhile(lambda number: number != end, ids))

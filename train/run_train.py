@@ -12,17 +12,15 @@ from typing import Any
 import torch
 
 from corpusforge import manifest
-from corpusforge import spec as specs
-from corpusforge.errors import AccountingError, RunError
+from corpusforge.errors import RunError
 from corpusforge.run import RunFolder
 from corpusforge.spec import TrainSpec
 from corpusforge.tokenizer import Tokenizer
 
+from . import checkpoint
 from .objectives import objective
 from .parallel import Layout, joined
 from .trainer import TOKENIZER, train
-
-FILES = ("model.safetensors", "optim.safetensors", "state.json")
 
 
 def run_train(
@@ -85,12 +83,7 @@ def _first(
             done = manifest.read(run.root, "train")
             before = sorted(parent["content"] for parent in done.facts["parents"])
             if before == sorted(parent["content"] for parent in parents):
-                if lost := manifest.whole(run.root, done):
-                    raise AccountingError(
-                        "a file is missing or has another length",
-                        file=run.file(lost[0]),
-                        remedy="run again with --fresh",
-                    )
+                manifest.check_whole(run.root, done)
                 layout.tell(0)
                 return done
             raise RunError(
@@ -123,25 +116,17 @@ def check(folders: Sequence[str], spec: TrainSpec) -> None:
 def _manifest(
     run: RunFolder, spec: TrainSpec, parents: list[dict[str, str]], facts: dict[str, Any]
 ) -> manifest.Manifest:
-    names = [f"{facts['checkpoint']}/{name}" for name in FILES]
-    names += [f"tokenizer/{path.name}" for path in sorted(Path(run.root, "tokenizer").iterdir())]
-    names += ["metrics.jsonl"]
-    shards = manifest.seal(run.root, names)
-    content = manifest.content_of_files(shards[: len(FILES)])
-    counts = {"in": facts["tokens"], "kept": facts["tokens"], "dropped": 0, "failed": 0}  # tokens
-    done = manifest.Manifest(
-        kind="train",
-        content=content,
-        counts=counts,
-        spec=spec.model_dump(mode="json"),
-        spec_digest=specs.digest(spec),
-        shards=shards,
-        parent=parents[0],
-        versions=manifest.versions(),
-        facts={"parents": parents, **facts},
+    names = [f"tokenizer/{path.name}" for path in sorted(Path(run.root, "tokenizer").iterdir())]
+    return manifest.close(
+        run.root,
+        "train",
+        spec,
+        content=[f"{facts['checkpoint']}/{name}" for name in checkpoint.FILES],
+        others=[*names, "metrics.jsonl"],
+        counts=manifest.all_kept(facts["tokens"]),
+        parents=parents,
+        facts=facts,
     )
-    done.write(run.root)
-    return done
 
 
 def progress(steps: int) -> Callable[[dict[str, Any]], None]:

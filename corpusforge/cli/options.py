@@ -59,7 +59,7 @@ class Forge(click.Group):
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every command has; they come as one ``Common`` dictionary."""
+    """Add the options that every command has, each as a parameter of its own."""
 
     @click.option("--spec", "spec_file", metavar="FILE", help="A TOML file or a shipped spec name.")
     @click.option(

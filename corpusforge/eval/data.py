@@ -57,7 +57,7 @@ class Data:
     @property
     def chosen(self) -> list[Item]:
         """The items of files that are used."""
-        return list(islice(self.items, self.limit or None))
+        return list(self.items[: self.limit or None])
 
 
 def is_model(path: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,13 +85,17 @@ def _read_by(model: str) -> Iterator[tuple[str, float]]:
     share = float(made.spec["data"]["heldout"])
     for parent in made.facts["parents"]:
         yield parent["content"], share
-        folder = parent["path"]
-        if (
-            manifest.finished(folder)
-            and manifest.read(folder, "tokenize").content == parent["content"]
-        ):
-            for one in manifest.read(folder, "tokenize").facts.get("parents") or []:
-                yield one["content"], share
+        tokens = _unchanged(parent)
+        for one in (tokens.facts.get("parents") if tokens else None) or []:
+            yield one["content"], share
+
+
+def _unchanged(parent: Mapping[str, str]) -> manifest.Manifest | None:
+    """The token folder that a model was trained on, if it still lies where it lay."""
+    if not manifest.finished(parent["path"]):
+        return None
+    found = manifest.read(parent["path"], "tokenize")
+    return found if found.content == parent["content"] else None
 
 
 def heldout_of(model: str) -> Run:
@@ -100,19 +104,17 @@ def heldout_of(model: str) -> Run:
     Raises UsageError where it held nothing out or is no train run, InputError where the folders are
     gone.
     """
-    if not manifest.finished(model) or manifest.read(model, *MODELS).kind != "train":
+    run = manifest.read(model, *MODELS) if manifest.finished(model) else None
+    if run is None or run.kind != "train":
         raise UsageError("no data", file=model, remedy="name it: forge eval MODEL DATA")
-    run = manifest.read(model, "train")
     share = float(run.spec["data"]["heldout"])
     if not share:
         raise UsageError("this model held nothing out", file=model, remedy="name the data")
     parents = run.facts["parents"]
     for parent in parents:
-        folder = parent["path"]
-        gone = not manifest.finished(folder)
-        if gone or manifest.read(folder, "tokenize").content != parent["content"]:
+        if _unchanged(parent) is None:
             raise InputError(
-                f"its token folder {folder} is gone or has changed",
+                f"its token folder {parent['path']} is gone or has changed",
                 file=model,
                 remedy="name the data: forge eval MODEL DATA",
             )

@@ -22,11 +22,10 @@ from typing import Any
 
 from corpusforge import given
 from corpusforge.errors import InputError, SpecError
-from corpusforge.evaluation import json_lines, table_rows
+from corpusforge.evaluation import JSON, json_lines, stem, table_rows
 
 Record = Mapping[str, Any]
-TEXT, TABLE, LINES = (".txt", ".md"), ".parquet", (".jsonl", ".ndjson", ".json")
-_PACKED = (".gz", ".zst", ".bz2", ".xz")
+TEXT, TABLE = (".txt", ".md"), ".parquet"
 _FIELDS = ("text", "context", "choices", "answer", "prompt", "prediction", "reference", "label")
 _SAID = ("label", "labels", "answer")  # of a fine-tuned model's prediction
 
@@ -40,17 +39,9 @@ class Item:
     values: dict[str, Any]
 
 
-def stem(path: str) -> str:
-    """The path in lower case, without the ending of a compression."""
-    path = path.lower()
-    for ending in _PACKED:
-        path = path.removesuffix(ending)
-    return path
-
-
 def readable(path: str) -> bool:
     """Tell whether a file's name says that `read` reads it."""
-    return stem(path).endswith((*TEXT, TABLE, *LINES))
+    return stem(path).endswith((*TEXT, TABLE, *JSON))
 
 
 def read(path: str, columns: Mapping[str, str] | None = None) -> tuple[str, list[Item]]:
@@ -64,7 +55,7 @@ def read(path: str, columns: Mapping[str, str] | None = None) -> tuple[str, list
         raise InputError(
             "not a known ending",
             file=path,
-            expected=", ".join((*LINES, TABLE, *TEXT)) + ", plain or compressed",
+            expected=", ".join((*JSON, TABLE, *TEXT)) + ", plain or compressed",
         )
     try:
         data = given.read(path)

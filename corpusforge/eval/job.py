@@ -12,10 +12,9 @@ from contextlib import nullcontext
 from typing import Any
 
 from corpusforge import manifest
-from corpusforge import spec as specs
-from corpusforge.errors import AccountingError, RunError, UsageError
+from corpusforge.errors import RunError, UsageError
 from corpusforge.run import RunFolder, beat
-from corpusforge.shard import write_bytes, write_json
+from corpusforge.shard import write_json
 from corpusforge.spec import EvalSpec
 
 from . import data as given
@@ -75,10 +74,19 @@ def evaluate(
                 records = results.records(scorer, one, spec, report)
             found.append(Scored(name, one.kind, records, scorer))
             lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-            write_bytes(run.file(f"{PREDICTIONS}/{name}.jsonl"), "".join(lines).encode())
+            run.write(f"{PREDICTIONS}/{name}.jsonl", "".join(lines).encode())
         values = results.results(found, spec, compare, sets[0].notes)
         write_json(run.file(RESULTS), values)
-        done = _manifest(run, spec, parents, found, values)
+        done = manifest.close(
+            run.root,
+            "eval",
+            spec,
+            content=[f"{PREDICTIONS}/{one.name}.jsonl" for one in found],
+            others=[RESULTS],
+            counts=manifest.all_kept(sum(len(one.records) for one in found)),
+            parents=parents,
+            facts=values,
+        )
         run.remove("progress")
         return done
 
@@ -124,41 +132,11 @@ def _finished(
             file=run.root,
             remedy="choose another -o, or --fresh to start anew",
         )
-    if lost := manifest.whole(run.root, done):
-        raise AccountingError(
-            "a file is missing or has another length",
-            file=run.file(lost[0]),
-            remedy="run again with --fresh",
-        )
+    manifest.check_whole(run.root, done)
     if compare != ("comparison" in done.facts):
         raise RunError(
             "this evaluation was made " + ("without --compare" if compare else "with --compare"),
             file=run.root,
             remedy="choose another -o, or --fresh to start anew",
         )
-    return done
-
-
-def _manifest(
-    run: RunFolder,
-    spec: EvalSpec,
-    parents: list[dict[str, str]],
-    found: Sequence[Scored],
-    values: dict[str, Any],
-) -> manifest.Manifest:
-    names = [f"{PREDICTIONS}/{one.name}.jsonl" for one in found]
-    shards = manifest.seal(run.root, [*names, RESULTS])
-    total = sum(len(one.records) for one in found)
-    done = manifest.Manifest(
-        kind="eval",
-        content=manifest.content_of_files(shards[: len(names)]),
-        counts={"in": total, "kept": total, "dropped": 0, "failed": 0},  # items
-        spec=spec.model_dump(mode="json"),
-        spec_digest=specs.digest(spec),
-        shards=shards,
-        parent=parents[0],
-        versions=manifest.versions(),
-        facts={"parents": parents, **values},
-    )
-    done.write(run.root)
     return done

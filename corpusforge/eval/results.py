@@ -91,11 +91,11 @@ def results(
 def _figures(one: Scored, spec: EvalSpec) -> dict[str, Any]:
     values: dict[str, Any] = {"figures": plain(intervals(one.metrics, spec.resample))}
     values |= one.facts(spec)
-    for by in GROUPS:
+    for by in GROUPS if one.kind in ("texts", "choices") else ():
         groups: dict[str, list[Record]] = {}
         for record in one.records:
             groups.setdefault(record.get(by) or "unknown", []).append(record)
-        if len(groups) < 2 or one.kind not in ("texts", "choices"):
+        if len(groups) < 2:
             continue
         ranked = sorted(groups, key=lambda name: (-len(groups[name]), name))
         values[f"{by}s"] = len(ranked)

@@ -14,8 +14,9 @@ def describe(values: dict[str, Any]) -> str:
     lines = list[str](values.get("notes", []))
     for name, model in values["models"].items():
         rows = [["", *_told(figure)] for figure in model["figures"].items()]
-        lines += [name, *_aligned(rows)]
-        lines += [f"  {key}: {model[key]}" for key in ("signature",) if key in model]
+        lines += [name, *aligned(rows)]
+        if "signature" in model:
+            lines.append(f"  signature: {model['signature']}")
         for by in ("source", "language"):
             groups = model.get(f"by_{by}", {})
             rows = [
@@ -23,7 +24,7 @@ def describe(values: dict[str, Any]) -> str:
                 for group, one in list(groups.items())[:SHOWN]
             ]
             if rows:
-                lines += [f"  by {by}", *_aligned(rows)]
+                lines += [f"  by {by}", *aligned(rows)]
     if "comparison" in values:
         lines += compared(values["comparison"])
     return "\n".join(lines)
@@ -40,7 +41,7 @@ def compared(found: dict[str, Any]) -> list[str]:
         ]
         for name, one in found["tests"].items()
     ]
-    return [f"{found['first']} -> {found['second']}", *_aligned(rows)]
+    return [f"{found['first']} -> {found['second']}", *aligned(rows)]
 
 
 def label(name: str) -> str:
@@ -69,7 +70,8 @@ def _short(group: dict[str, Any]) -> list[str]:
     ]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of cells, each column as wide as its widest."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -71,7 +71,7 @@ def _figures(run: Manifest) -> Section:
             ["Model", "Figure", "Value", "Interval"],
             rows,
         ),
-        *(element("p", element("code", m["signature"])) for m in [first] if "signature" in m),
+        element("p", element("code", first["signature"])) if "signature" in first else None,
     )
 
 

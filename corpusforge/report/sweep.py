@@ -100,7 +100,9 @@ def _history(found: list[Trial], run: Manifest) -> Section:
         if value is not None and (best is None or sign * value < sign * best):
             best = value
             steps.append([trial["number"], value])
-    plot = dots.history([_dot(one, one["number"]) for one in found if _last(one)], steps)
+    plot = dots.history(
+        [_dot(one, one["number"]) for one in found if _last(one) is not None], steps
+    )
     rows: list[list[Cell]] = [[str(number), value] for number, value in steps]
     return section(
         "Objective over the trials",
@@ -141,7 +143,9 @@ def _slices(found: list[Trial], run: Manifest) -> Section:
     """The objective against each setting, all others as they were drawn."""
     figures = []
     for key, choice in run.spec["ranges"].items():
-        points = [_dot(one, _plain(one["settings"][key])) for one in found if _last(one)]
+        points = [
+            _dot(one, _plain(one["settings"][key])) for one in found if _last(one) is not None
+        ]
         log = isinstance(choice, dict) and choice["log"]
         plot = dots.against(points, key, log=log, named=isinstance(choice, list))
         figures.append(plots.figure(plot, key) if plot else None)

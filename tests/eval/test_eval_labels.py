@@ -32,7 +32,16 @@ def test_figures_equal_those_of_scikit_learn(pairs):
             "micro_f1": library.f1_score(wanted, said, average="micro", zero_division=0),
         }
     )
-    assert found["macro_f1"] == pytest.approx(scores.macro_f1(said, wanted))
+
+
+@given(ROWS)
+@settings(max_examples=60, deadline=None)
+def test_figures_equal_those_of_fine_tuning(pairs):
+    """As `forge finetune` tells them of the same predictions."""
+    wanted, said = zip(*pairs, strict=True)
+    found = labels.metrics(records(pairs))
+    assert found["macro_f1"].value == pytest.approx(scores.macro_f1(said, wanted))
+    assert found["accuracy"].value == pytest.approx(scores.accuracy(said, wanted))
 
 
 @given(ROWS, st.data())

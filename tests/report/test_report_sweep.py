@@ -50,6 +50,18 @@ def test_a_plot_of_the_history_and_one_a_setting(page):
         assert len(dots) == 6
 
 
+def test_a_value_of_zero_is_a_dot(tmp_path):
+    """As of an accuracy of a model that has learnt nothing."""
+    pytest.importorskip("vl_convert")
+    found = [trial(0, "complete", [0.0], 1e-3), trial(1, "complete", [0.5], 2e-3)]
+    page = read(write_sweep(tmp_path, found, importance={}))
+    plots = page.css("#objective-over-the-trials svg") + page.css("#slices svg")
+    for plot in plots:
+        dots = [one for one in plot.css("path") if "A" in (one.attributes.get("d") or "")]
+        assert len(dots) == 2
+    assert len(plots) == 3
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_few_trials(tmp_path, count):
     """One complete trial, or one and a failed one: no plots, and what there is in tables."""

@@ -18,6 +18,7 @@ from tiny import SMALL
 
 from corpusforge import api, manifest, trials
 from corpusforge import spec as specs
+from corpusforge.errors import RunError
 from corpusforge.run import in_use, process_start
 
 pytestmark = pytest.mark.faults
@@ -279,7 +280,7 @@ def test_damaged_data_stop_the_sweep_and_fail_no_trial(tokens, tmp_path):
     shard.write_bytes(good[:1000] + bytes(8) + good[1008:])
     values = {"train": SMALL, "sweep": {"trials": 1}, "ranges": {"run.batch": [4, 8]}}
     spec = specs.parse(specs.SweepSpec, values)
-    with pytest.raises(Exception, match="run again to go on"):
+    with pytest.raises(RunError, match="run again to go on"):
         api.sweep([str(data)], out, spec)
     shard.write_bytes(good)
     run = api.sweep([str(data)], out, spec)

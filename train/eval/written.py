@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..finetune.task import special
+from ..generate import written
 from ..losses import IGNORE, cross_entropy
 from .scorer import Row, Scorer
 
@@ -46,7 +47,8 @@ class Written(Scorer):
             for index, one in enumerate(write):
                 targets[index, : len(one)], given[index, 1 : len(one)] = one, one[:-1]
             with torch.inference_mode():
-                memory, mask = self._read([one for one, _ in part])
+                read, mask = self._given([one for one, _ in part])
+                memory = self.model.encode(read, mask)
                 hidden = self.model.decode(*self._tensors(given), memory, mask)
                 wanted = self._tensors(targets)[0]
                 _, nll = cross_entropy(hidden, self.model.unembedding, wanted)
@@ -59,31 +61,24 @@ class Written(Scorer):
         found = list[str]()
         for low in range(0, len(prompts), self.batch):
             part = prompts[low : low + self.batch]
-            given = torch.full((len(part), 1), self.pad, device=self.device)
-            over = torch.zeros(len(part), dtype=torch.bool, device=self.device)
-            with torch.inference_mode():
-                memory, mask = self._read(part)
-                for _ in range(min(tokens, self.sequence - 1)):
-                    hidden = self.model.decode(given, memory, mask)
-                    token = self.model.logits(hidden[:, -1]).argmax(1)
-                    over |= token == self.end
-                    given = torch.cat([given, token[:, None]], 1)
-                    if bool(over.all()):
-                        break
-            for ids in given[:, 1:].tolist():
-                ids = ids[: ids.index(self.end)] if self.end in ids else ids
-                found.append(self.tokenizer.decode(ids).strip())
+            ids = written(
+                self.model,
+                *self._given(part),
+                start=self.pad,
+                end=self.end,
+                limit=min(tokens, self.sequence - 1),
+            )
+            found += [self.tokenizer.decode(one).strip() for one in ids]
         return found
 
     def _closed(self, ids: np.ndarray) -> np.ndarray:
         return np.concatenate([ids[: self.longest], [self.end]])
 
-    def _read(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the encoder makes of texts, and which of it is there, bool [B, S]."""
+    def _given(self, texts: Sequence[str]) -> list[torch.Tensor]:
+        """What the encoder reads of texts, [B, S], and which of it is there, bool [B, S]."""
         read = [self._closed(one) for one in self.encode(texts)]
         tokens = np.full((len(read), max(map(len, read))), self.pad, dtype=np.int64)
         there = np.zeros(tokens.shape, dtype=bool)
         for index, one in enumerate(read):
             tokens[index, : len(one)], there[index, : len(one)] = one, True
-        given, mask = self._tensors(tokens, there)
-        return self.model.encode(given, mask), mask
+        return self._tensors(tokens, there)

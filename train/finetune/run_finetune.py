@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 
 from corpusforge import manifest
-from corpusforge import spec as specs
-from corpusforge.errors import AccountingError, InputError, RunError
+from corpusforge.errors import InputError, RunError
 from corpusforge.run import RunFolder
 from corpusforge.spec.finetune import FinetuneSpec
 
 from .. import checkpoint, lora, metrics
 from ..interrupt import Interrupt
+from ..machine import threads
 from ..run_train import progress
 from . import base as bases
 from . import check, fits, predict
@@ -58,7 +56,8 @@ def run_finetune(
     task.weights(rows[0])
     items = task.encode(rows[0], True), task.encode(rows[1], True) if rows[1] else []
     tuned = build(spec, base, task)  # all that can be wrong is, before there is a folder
-    with RunFolder(output, "finetune", spec, fresh=fresh) as run, _threads(spec, workers):
+    calm = threads(spec.run.threads or workers)
+    with RunFolder(output, "finetune", spec, fresh=fresh) as run, calm:
         contents = [parent["content"] for parent in parents]
         if manifest.finished(run.root):
             return _finished(run, contents)
@@ -91,11 +90,7 @@ def _finished(run: RunFolder, contents: Sequence[str]) -> manifest.Manifest:
             "this model was made of another model or other rows", file=run.root,
             remedy="choose another -o, or --fresh to start anew",
         )  # fmt: skip
-    if lost := manifest.whole(run.root, done):
-        raise AccountingError(
-            "a file is missing or has another length", file=run.file(lost[0]),
-            remedy="run again with --fresh",
-        )  # fmt: skip
+    manifest.check_whole(run.root, done)
     run.remove(FOLDER)  # of one that was killed just before it did
     return done
 
@@ -149,25 +144,19 @@ def _leave(
 def _manifest(
     run: RunFolder, spec: FinetuneSpec, parents: list[dict[str, str]], facts: dict[str, Any]
 ) -> manifest.Manifest:
-    names = [f"{facts['checkpoint']}/{name}" for name in checkpoint.FILES]
-    names += [f"tokenizer/{path.name}" for path in sorted(Path(run.root, "tokenizer").iterdir())]
+    names = [f"tokenizer/{path.name}" for path in sorted(Path(run.root, "tokenizer").iterdir())]
     optional = (predict.HEAD, ADAPTER, predict.MEMORY, PREDICTIONS)
     names += [name for name in optional if Path(run.root, name).exists()]
-    shards = manifest.seal(run.root, [*names, "metrics.jsonl"])
-    total = facts["rows"] + facts["heldout_rows"]
-    done = manifest.Manifest(
-        kind="finetune",
-        content=manifest.content_of_files(shards[: len(checkpoint.FILES)]),
-        counts={"in": total, "kept": total, "dropped": 0, "failed": 0},  # rows
-        spec=spec.model_dump(mode="json"),
-        spec_digest=specs.digest(spec),
-        shards=shards,
-        parent=parents[0],
-        versions=manifest.versions(),
-        facts={"parents": parents, **facts},
+    return manifest.close(
+        run.root,
+        "finetune",
+        spec,
+        content=[f"{facts['checkpoint']}/{name}" for name in checkpoint.FILES],
+        others=[*names, "metrics.jsonl"],
+        counts=manifest.all_kept(facts["rows"] + facts["heldout_rows"]),
+        parents=parents,
+        facts=facts,
     )
-    done.write(run.root)
-    return done
 
 
 def _save(path: Path, tensors: dict[str, Any], facts: dict[str, Any]) -> None:
@@ -184,17 +173,6 @@ def _sha256(path: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", file=path) from None
-
-
-@contextmanager
-def _threads(spec: FinetuneSpec, workers: int) -> Iterator[None]:
-    """Give torch the threads of the spec, else one a worker, while the block runs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(spec.run.threads or workers)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _silent(steps: int) -> Callable[[dict[str, Any]], None]:

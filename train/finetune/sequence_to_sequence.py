@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import torch
 
+from ..generate import written
 from ..losses import IGNORE, cross_entropy
 from .base import Tuned
 from .instruction import Writing
@@ -69,18 +69,13 @@ class SequenceToSequence(Writing):
         for start in range(0, len(items), size):
             part = [{"tokens": one["tokens"]} for one in items[start : start + size]]
             batch = self.batch(part, where)
-            given = torch.full((len(part), 1), self.pad, device=where)
-            over = torch.zeros(len(part), dtype=torch.bool, device=where)
-            with torch.inference_mode():
-                memory = backbone.encode(batch["tokens"], batch["mask"])
-                for _ in range(min(self.spec.data.answer, backbone.sequence - 1)):
-                    hidden = backbone.decode(given, memory, batch["mask"])
-                    token = backbone.logits(hidden[:, -1]).argmax(1)
-                    over |= token == self.end[0]
-                    given = torch.cat([given, token[:, None]], 1)
-                    if bool(over.all()):
-                        break
-            for ids in given[:, 1:].tolist():
-                ids = ids[: ids.index(self.end[0])] if self.end[0] in ids else ids
+            for ids in written(
+                backbone,
+                batch["tokens"],
+                batch["mask"],
+                start=self.pad,
+                end=self.end[0],
+                limit=min(self.spec.data.answer, backbone.sequence - 1),
+            ):
                 found.append({"answer": self.tokenizer.decode(ids).strip()})
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -91,12 +90,7 @@ def _finished(
         spec.sweep.trials, done.facts["most"] or spec.sweep.trials
     ):
         return None
-    if lost := manifest.whole(root, done):
-        raise AccountingError(
-            "a file is missing or has another length",
-            file=f"{root}/{lost[0]}",
-            remedy="run again with --fresh",
-        )
+    manifest.check_whole(root, done)
     return done
 
 
@@ -246,7 +240,7 @@ def _close(
             file=run.root,
             expected="two equal numbers",
         )
-    _write(Path(run.file(trials.NAME)), trials.lines(found))
+    run.write(trials.NAME, trials.lines(found))
     ranked = trials.ranked(found, spec.sweep.maximize)
     if not ranked:
         reason = next((trial["reason"] for trial in found if trial["reason"]), "none began")
@@ -262,19 +256,16 @@ def _close(
         f"# trial {best['number']} of a sweep of {counts['in']}: "
         f"{spec.sweep.objective} {best['value']:.6g}\n"
     )
-    _write(Path(run.file(BEST)), (head + specs.dump(trained)).encode())
-    shards = manifest.seal(run.root, (trials.NAME, BEST))
-    done = manifest.Manifest(
-        kind="sweep",
-        content=manifest.content_of_files(shards),
+    run.write(BEST, (head + specs.dump(trained)).encode())
+    return manifest.close(
+        run.root,
+        "sweep",
+        spec,
+        content=(trials.NAME, BEST),
+        others=(),
         counts=counts,
-        spec=spec.model_dump(mode="json"),
-        spec_digest=specs.digest(spec),
-        shards=shards,
-        parent=parents[0],
-        versions=manifest.versions(),
+        parents=parents,
         facts={
-            "parents": parents,
             "objective": spec.sweep.objective,
             "maximize": spec.sweep.maximize,
             "best": best["number"],
@@ -284,14 +275,3 @@ def _close(
             "importance": study.importance(),
         },
     )
-    done.write(run.root)
-    return done
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
